@@ -1,0 +1,18 @@
+"""`python app.py` runs the whole service, web and background work, in one process."""
+
+from __future__ import annotations
+
+from waitress import serve
+
+from confbridge import create_app
+from confbridge.jobs import start_bell
+
+app = create_app()
+
+if __name__ == "__main__":
+    settings = app.config["CONFBRIDGE"]
+    bell = start_bell(app)
+    try:
+        serve(app, host=settings.host, port=settings.port, threads=16, ident=None)
+    finally:
+        bell.shutdown(wait=False)

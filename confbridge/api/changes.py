@@ -1,0 +1,81 @@
+"""What every changing request may carry: If-Match, Idempotency-Key, and a JSON body."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, current_app, g, request
+
+from confbridge.api.shapes import Shape
+from confbridge.database import transaction
+from confbridge.errors import Invalid, Phrase
+from confbridge.models import IdempotentAnswer
+from confbridge.services import answers
+
+LONGEST_KEY = 200
+
+
+def body() -> Any:
+    """Return the JSON sent, or None if it is none."""
+    return request.get_json(silent=True)
+
+
+def version() -> int | None:
+    """Return the version that If-Match names; None if any will do.
+
+    Raises Invalid.
+    """
+    text = request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
+    if text in {"", "*"}:
+        return None
+    if not text.isdecimal():
+        raise Invalid(**{"If-Match": Phrase("This must be a whole number.")})
+    return int(text)
+
+
+def with_etag(shape: Shape, *, status: int = 200) -> Response:
+    answer = _json(json.dumps(shape, ensure_ascii=False), status)
+    answer.set_etag(str(shape["version"]))
+    return answer
+
+
+def once(make: Callable[[], Shape]) -> Response:
+    """Answer 201 with what `make` makes, in a transaction; the same again to the same key.
+
+    Raises Invalid if the key came before with another body.
+    """
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) > LONGEST_KEY:
+        raise Invalid(
+            **{"Idempotency-Key": Phrase("Use at most %(most)s characters.", most=LONGEST_KEY)}
+        )
+    fingerprint = hashlib.sha256(request.path.encode() + b"\n" + request.get_data()).hexdigest()
+    with transaction():
+        known = answers.to(g.account, key) if key else None
+        if known is None:
+            text = json.dumps(make(), ensure_ascii=False)
+            if key:
+                answers.keep(g.account, key, fingerprint, 201, text)
+            return _created(text)
+        return _again(known, fingerprint)
+
+
+def _again(known: IdempotentAnswer, fingerprint: str) -> Response:
+    if known.fingerprint != fingerprint:
+        raise Invalid(**{"Idempotency-Key": Phrase("This key came before with another request.")})
+    return _created(known.body, known.status)
+
+
+def _created(text: str, status: int = 201) -> Response:
+    answer = _json(text, status)
+    version_made = json.loads(text).get("version")
+    if version_made:
+        answer.set_etag(str(version_made))
+    return answer
+
+
+def _json(text: str, status: int) -> Response:
+    return current_app.response_class(text, status=status, mimetype="application/json")

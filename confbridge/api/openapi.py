@@ -1,0 +1,3 @@
+from flask import Blueprint
+
+resource = Blueprint("openapi", __name__)

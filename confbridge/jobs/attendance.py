@@ -1,0 +1,12 @@
+"""Works on the events that bridges have reported."""
+
+from __future__ import annotations
+
+from confbridge.database import transaction
+from confbridge.services import attendance
+
+
+def work_on_one() -> bool:
+    """Work on one batch; say whether there was one."""
+    with transaction():
+        return attendance.work_on_next_events()

@@ -1,0 +1,1 @@
+"""Talking to mail servers; knows no tables."""

@@ -1,0 +1,163 @@
+"""A letter and its recipient, made into a mail that calendars understand (RFC 6047)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from babel.support import NullTranslations, Translations
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from confbridge.config import HOUSE
+from confbridge.domain import itip, wording
+from confbridge.domain.interval import Interval
+from confbridge.errors import Phrase
+
+# What each kind of letter is called, and its first sentence.
+SUBJECTS = {
+    "invitation": Phrase("Invitation: %(title)s"),
+    "moved": Phrase("New time: %(title)s"),
+    "changed": Phrase("Updated: %(title)s"),
+    "reminder": Phrase("Please answer: %(title)s"),
+    "withdrawn": Phrase("No longer invited: %(title)s"),
+    "cancelled": Phrase("Cancelled: %(title)s"),
+}
+OPENINGS = {
+    "invitation": Phrase("%(host)s invites %(name)s to a video conference."),
+    "moved": Phrase(
+        "The video conference takes place at another time. Please answer again, %(name)s."
+    ),
+    "changed": Phrase(
+        "The content of the video conference has been updated. The time is the same."
+    ),
+    "reminder": Phrase("%(host)s still awaits the answer of %(name)s."),
+    "withdrawn": Phrase("%(name)s is no longer on the list of sites of this video conference."),
+    "cancelled": Phrase("The video conference has been cancelled."),
+}
+CANCELS = {"withdrawn", "cancelled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """One recipient's copy of a letter: everything that its mail says."""
+
+    kind: str
+    message_id: str
+    sender: str
+    recipient: str
+    name: str
+    role: str
+    partstat: str
+    language: str
+    uid: str
+    sequence: int
+    stamped: datetime
+    during: Interval
+    timezone: str
+    title: str
+    agenda: str
+    chair: str
+    host: str
+    number: str
+    contact: str
+    lead_minutes: int
+    reason: str
+    join_url: str
+    reply_url: str
+
+
+def mail(copy: Copy) -> EmailMessage:
+    """Return mixed{alternative{plain, html, calendar}, invite.ics}; the same each time."""
+    words = _words(copy.language)
+    view = {"copy": copy, "opening": _say(words, OPENINGS[copy.kind], copy), **_times(copy)}
+    environment = _environment(copy.language)
+    event = itip.calendar(_invitation(copy, words))
+
+    message = EmailMessage(policy=SMTP)
+    sender, recipient = parseaddr(copy.sender), copy.recipient.partition("@")
+    message["From"] = Address(sender[0], addr_spec=sender[1])
+    message["To"] = Address(copy.name, recipient[0], recipient[2])
+    message["Subject"] = _say(words, SUBJECTS[copy.kind], copy)
+    message["Date"] = format_datetime(copy.stamped)
+    message["Message-ID"] = copy.message_id
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(environment.get_template("mail/letter.txt").render(view), cte="base64")
+    html = environment.get_template("mail/letter.html").render(view)
+    message.add_alternative(html, subtype="html", cte="base64")
+    message.add_alternative(
+        event.decode(),
+        subtype="calendar",
+        cte="base64",
+        params={"method": _method(copy), "component": "VEVENT"},
+    )
+    message.add_attachment(event, maintype="application", subtype="ics", filename="invite.ics")
+    return message
+
+
+def _invitation(copy: Copy, words: NullTranslations) -> itip.Invitation:
+    organizer = parseaddr(copy.sender)
+    description = [copy.agenda, words.gettext("Join: %(url)s") % {"url": copy.join_url}]
+    description.append(words.gettext("Answer: %(url)s") % {"url": copy.reply_url})
+    return itip.Invitation(
+        method=_method(copy),
+        uid=copy.uid,
+        sequence=copy.sequence,
+        stamped=copy.stamped,
+        during=copy.during,
+        timezone=copy.timezone,
+        summary=copy.title,
+        description="\n\n".join(part for part in description if part),
+        location=copy.name,
+        contact=copy.contact,
+        organizer_name=organizer[0],
+        organizer_email=organizer[1],
+        attendee_name=copy.name,
+        attendee_email=copy.recipient,
+        attendee_role=copy.role,
+        partstat=copy.partstat,
+        join_url=copy.join_url,
+        join_label=words.gettext("Join the video conference"),
+        is_cancelled=copy.kind == "cancelled",
+    )
+
+
+def _method(copy: Copy) -> itip.Method:
+    return itip.Method.CANCEL if copy.kind in CANCELS else itip.Method.REQUEST
+
+
+def _times(copy: Copy) -> dict[str, str]:
+    zone = ZoneInfo(copy.timezone)
+    return {
+        "starts": wording.moment(copy.during.start, zone, copy.language),
+        "lasts": wording.duration(copy.during.lasts, copy.language),
+    }
+
+
+def _say(words: NullTranslations, phrase: Phrase, copy: Copy) -> str:
+    said = words.gettext(phrase.text) % {"title": copy.title, "host": copy.host, "name": copy.name}
+    return " ".join(said.split())
+
+
+@cache
+def _words(language: str) -> NullTranslations:
+    return Translations.load(str(HOUSE / "confbridge" / "translations"), [language])
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HOUSE / "templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.install_gettext_translations(_words(language), newstyle=True)  # type: ignore[attr-defined]
+    return environment

@@ -1,0 +1,35 @@
+"""Tables, constraints, and facts of one row."""
+
+from confbridge.models.account import Account, ApiToken, IdempotentAnswer, Role
+from confbridge.models.attendance import BridgeEvents, Gap, Leg, LegSource
+from confbridge.models.audit import AuditEntry
+from confbridge.models.bridge import Allocation, Bridge
+from confbridge.models.endpoint import Endpoint
+from confbridge.models.letter import Letter, LetterKind, Mail, MailState
+from confbridge.models.meeting import Attendee, Counter, Meeting, Occurrence, Reservation
+from confbridge.models.organisation import Organisation
+
+__all__ = [
+    "Account",
+    "Allocation",
+    "ApiToken",
+    "Attendee",
+    "AuditEntry",
+    "Bridge",
+    "BridgeEvents",
+    "Counter",
+    "Endpoint",
+    "Gap",
+    "IdempotentAnswer",
+    "Leg",
+    "LegSource",
+    "Letter",
+    "LetterKind",
+    "Mail",
+    "MailState",
+    "Meeting",
+    "Occurrence",
+    "Organisation",
+    "Reservation",
+    "Role",
+]

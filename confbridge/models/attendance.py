@@ -1,0 +1,72 @@
+"""Who was in a conference, from when until when, and when we could not tell."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from confbridge.database import Base, UTCDateTime
+from confbridge.models.bridge import Allocation, Bridge
+from confbridge.models.meeting import Attendee
+
+
+class LegSource(StrEnum):
+    """How we know of it."""
+
+    EVENT = "event"
+    POLL = "poll"
+
+
+class Leg(Base):
+    """One connection of one participant to a conference."""
+
+    __tablename__ = "legs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    allocation_id: Mapped[int] = mapped_column(ForeignKey(Allocation.id))
+    attendee_id: Mapped[int | None] = mapped_column(ForeignKey(Attendee.id))  # None: a guest
+    leg: Mapped[str]  # the bridge's name for it
+    handle: Mapped[str] = mapped_column(default="")  # by which some events name it
+    name: Mapped[str]
+    source: Mapped[str]
+    joined: Mapped[datetime] = mapped_column(UTCDateTime)
+    left: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: still in
+    seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    __table_args__ = (
+        UniqueConstraint("allocation_id", "leg", name="uq_legs_allocation_leg"),
+        Index("ix_legs_attendee", "attendee_id"),
+        Index("ix_legs_handle", "handle"),
+    )
+
+
+class BridgeEvents(Base):
+    """A batch of events as a bridge sent it, kept until it has been worked on."""
+
+    __tablename__ = "bridge_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bridge_id: Mapped[int] = mapped_column(ForeignKey(Bridge.id))
+    received_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    body: Mapped[str]
+    due: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    trouble: Mapped[str] = mapped_column(default="")
+
+    __table_args__ = (Index("ix_bridge_events_due", "due"),)
+
+
+class Gap(Base):
+    """A time in which a bridge could not be heard, or not fully."""
+
+    __tablename__ = "gaps"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bridge_id: Mapped[int] = mapped_column(ForeignKey(Bridge.id))
+    why: Mapped[str]
+    starts: Mapped[datetime] = mapped_column(UTCDateTime)
+    ends: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: it goes on
+
+    __table_args__ = (Index("ix_gaps_bridge", "bridge_id", "starts"),)

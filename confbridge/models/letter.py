@@ -1,0 +1,91 @@
+"""The outbox: what is told to whom, and how far it got."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from confbridge.database import Base, UTCDateTime
+from confbridge.domain.interval import Interval
+from confbridge.models.meeting import Attendee, Meeting
+
+
+class LetterKind(StrEnum):
+    """Why a letter is written; each has a text of its own."""
+
+    INVITATION = "invitation"
+    MOVED = "moved"
+    CHANGED = "changed"
+    REMINDER = "reminder"
+    WITHDRAWN = "withdrawn"
+    CANCELLED = "cancelled"
+
+
+class Letter(Base):
+    """What is told, frozen as it was when it was decided."""
+
+    __tablename__ = "letters"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    meeting_id: Mapped[int] = mapped_column(ForeignKey(Meeting.id))
+    kind: Mapped[str]
+    sequence: Mapped[int]
+    stamped: Mapped[datetime] = mapped_column(UTCDateTime)
+    title: Mapped[str]
+    agenda: Mapped[str]
+    chair: Mapped[str]
+    host: Mapped[str]
+    number: Mapped[str]
+    contact: Mapped[str]
+    timezone: Mapped[str]
+    starts: Mapped[datetime] = mapped_column(UTCDateTime)
+    ends: Mapped[datetime] = mapped_column(UTCDateTime)
+    lead_minutes: Mapped[int]
+    reason: Mapped[str] = mapped_column(default="")
+
+    meeting: Mapped[Meeting] = relationship(lazy="raise")
+
+    __table_args__ = (Index("ix_letters_meeting", "meeting_id"),)
+
+    @property
+    def during(self) -> Interval:
+        return Interval(self.starts, self.ends)
+
+
+class MailState(StrEnum):
+    """How far a mail got."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class Mail(Base):
+    """A letter on its way to one attendee. `due` is None when nothing is left to do."""
+
+    __tablename__ = "mails"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    letter_id: Mapped[int] = mapped_column(ForeignKey(Letter.id))
+    attendee_id: Mapped[int] = mapped_column(ForeignKey(Attendee.id))
+    message_id: Mapped[str] = mapped_column(unique=True)
+    recipient: Mapped[str]
+    name: Mapped[str]
+    role: Mapped[str]
+    partstat: Mapped[str]
+    state: Mapped[str] = mapped_column(default=MailState.QUEUED)
+    due: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    tries: Mapped[int] = mapped_column(default=0)
+    trouble: Mapped[str] = mapped_column(default="")
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    letter: Mapped[Letter] = relationship(lazy="joined")
+
+    __table_args__ = (
+        Index("ix_mails_due", "due"),
+        Index("ix_mails_letter", "letter_id"),
+        Index("ix_mails_attendee", "attendee_id"),
+    )

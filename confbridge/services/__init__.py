@@ -1,0 +1,1 @@
+"""What can be asked and done: plain functions, one module a noun."""

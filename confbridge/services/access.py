@@ -1,0 +1,208 @@
+"""Who may see and change what. Doors get their objects here, and only here."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Select, exists, or_, select, true
+from sqlalchemy.orm import joinedload, undefer
+
+from confbridge import clock
+from confbridge.database import db
+from confbridge.errors import Invalid, NotAllowed, NotFound, Phrase, StaleVersion
+from confbridge.models import (
+    Account,
+    Allocation,
+    Attendee,
+    Bridge,
+    Endpoint,
+    Mail,
+    Meeting,
+    Occurrence,
+    Organisation,
+    Role,
+)
+
+SEE_ALL = {Role.ADMIN, Role.OPERATOR}
+BOOK = {Role.ADMIN, Role.SECRETARIAT}
+
+
+def check_role(account: Account, *roles: Role) -> None:
+    """Raise NotAllowed unless the account has one of the roles."""
+    if account.role not in roles:
+        raise NotAllowed(Phrase("Your account may not do this."))
+
+
+def meeting(
+    account: Account, uid: str, *, to_change: bool = False, version: int | None = None
+) -> Meeting:
+    """Return the meeting if `account` may see it, or may change it and has seen it as it is.
+
+    Raises NotFound, NotAllowed, StaleVersion.
+    """
+    asked = select(Meeting).where(Meeting.uid == uid, meeting_is_visible(account))
+    if to_change:
+        asked = asked.with_for_update(of=Meeting)
+    found = db.session.scalar(asked)
+    if found is None:
+        raise NotFound(Phrase("There is no such meeting."))
+    if to_change:
+        if not may_change(account, found):
+            raise NotAllowed(Phrase("Only the host's secretariat may change this meeting."))
+        if version is not None and version != found.version:
+            raise StaleVersion
+    return found
+
+
+def may_change(account: Account, found: Meeting) -> bool:
+    """Say whether the account may change this meeting, which it may see."""
+    if account.role not in BOOK:
+        return False
+    return (
+        account.role == Role.ADMIN
+        or found.organizer_id == account.id
+        or bool(db.session.scalar(select(_own_organisations(account, found.host_id))))
+    )
+
+
+def meeting_is_visible(account: Account) -> ColumnElement[bool]:
+    """Return the condition under which `account` sees a meeting.
+
+    Its organisation, or one below, is the host or has an endpoint invited.
+    """
+    if account.role in SEE_ALL:
+        return true()
+    own = _tree_below(account.organisation_id)
+    invited = (
+        exists()
+        .where(Attendee.meeting_id == Meeting.id, Attendee.invited)
+        .where(Attendee.endpoint_id == Endpoint.id, Endpoint.organisation_id.in_(own))
+    )
+    return or_(Meeting.organizer_id == account.id, Meeting.host_id.in_(own), invited)
+
+
+def host(account: Account, code: str) -> Organisation:
+    """Return the organisation in whose name `account` may convene.
+
+    Raises Invalid, NotAllowed.
+    """
+    check_role(account, *BOOK)
+    found = organisation(code, field="host")
+    if account.role != Role.ADMIN and not db.session.scalar(
+        select(_own_organisations(account, found.id))
+    ):
+        raise NotAllowed(Phrase("You may not convene meetings for %(name)s.", name=found.name))
+    return found
+
+
+def hosts(account: Account) -> list[Organisation]:
+    """Return every organisation in whose name `account` may convene."""
+    asked = select(Organisation).order_by(Organisation.id)
+    if account.role != Role.ADMIN:
+        asked = asked.where(Organisation.id.in_(_tree_below(account.organisation_id)))
+    today = clock.now().date()
+    return [one for one in db.session.scalars(asked) if one.is_valid(today)]
+
+
+def organisation(code: str, *, field: str = "organisation") -> Organisation:
+    """Return the organisation that has this code today; codes may change hands.
+
+    Raises Invalid.
+    """
+    today = clock.now().date()
+    named = db.session.scalars(select(Organisation).where(Organisation.code == code))
+    for one in named:
+        if one.is_valid(today):
+            return one
+    raise Invalid(**{field: Phrase("There is no organisation “%(code)s”.", code=code[:40])})
+
+
+def endpoint(account: Account, code: str, *, to_change: bool = False) -> Endpoint:
+    """Return the endpoint; everybody signed in may see the directory.
+
+    Raises NotFound, NotAllowed.
+    """
+    if to_change:
+        check_role(account, Role.ADMIN)
+    asked = select(Endpoint).where(Endpoint.code == code).options(joinedload(Endpoint.organisation))
+    found = db.session.scalar(asked)
+    if found is None:
+        raise NotFound(Phrase("There is no such endpoint."))
+    return found
+
+
+def bridge(account: Account, code: str, *, to_change: bool = False) -> Bridge:
+    """Return the bridge, with its secrets only to whom may change it.
+
+    Raises NotFound, NotAllowed.
+    """
+    check_role(account, *((Role.ADMIN,) if to_change else (Role.ADMIN, Role.OPERATOR)))
+    asked = select(Bridge).where(Bridge.code == code, Bridge.active)
+    if to_change:
+        asked = asked.options(undefer(Bridge.secrets)).with_for_update()
+    found = db.session.scalar(asked)
+    if found is None:
+        raise NotFound(Phrase("There is no such bridge."))
+    return found
+
+
+def mail(account: Account, number: int, *, to_change: bool = False) -> Mail:
+    """Return a mail of the outbox to whom may see its meeting.
+
+    Raises NotFound, NotAllowed.
+    """
+    check_role(account, Role.ADMIN, Role.OPERATOR, Role.SECRETARIAT)
+    asked = mails(account).where(Mail.id == number)
+    found = db.session.scalar(asked.with_for_update(of=Mail) if to_change else asked)
+    if found is None:
+        raise NotFound(Phrase("There is no such mail."))
+    return found
+
+
+def mails(account: Account) -> Select[Mail]:
+    """Return the question for all mails that `account` may read.
+
+    Raises NotAllowed.
+    """
+    check_role(account, Role.ADMIN, Role.OPERATOR, Role.SECRETARIAT)
+    return (
+        select(Mail)
+        .join(Attendee, Attendee.id == Mail.attendee_id)
+        .join(Meeting, Meeting.id == Attendee.meeting_id)
+        .where(meeting_is_visible(account))
+    )
+
+
+def conference(account: Account, number: int) -> Occurrence:
+    """Return an occurrence whose conference `account` may watch: operators, and its secretariat.
+
+    Raises NotFound, NotAllowed.
+    """
+    asked = (
+        select(Occurrence)
+        .join(Meeting)
+        .where(Occurrence.id == number, meeting_is_visible(account))
+        .options(joinedload(Occurrence.meeting), joinedload(Occurrence.allocations))
+    )
+    found = db.session.scalars(asked).unique().one_or_none()
+    if found is None:
+        raise NotFound(Phrase("There is no such conference."))
+    if account.role != Role.OPERATOR and not may_change(account, found.meeting):
+        raise NotAllowed(Phrase("Your account may not do this."))
+    return found
+
+
+def allocation_of(occurrence: Occurrence) -> Allocation | None:
+    """Return the allocation on which the occurrence lives now."""
+    return occurrence.allocations[0] if occurrence.allocations else None
+
+
+def _own_organisations(account: Account, wanted: int) -> ColumnElement[bool]:
+    return exists().where(
+        Organisation.id == wanted, Organisation.id.in_(_tree_below(account.organisation_id))
+    )
+
+
+def _tree_below(root: int) -> Select[int]:
+    """Return the question for the ids of an organisation and all below it."""
+    tree = select(Organisation.id).where(Organisation.id == root).cte("tree", recursive=True)
+    tree = tree.union(select(Organisation.id).where(Organisation.parent_id == tree.c.id))
+    return select(tree.c.id)

@@ -1,0 +1,235 @@
+"""Bridges: what they are, how they are, and what they have promised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import undefer
+
+from confbridge import clock, drivers
+from confbridge.database import db
+from confbridge.domain.capacity import peak, steps
+from confbridge.domain.health import BridgeState
+from confbridge.domain.interval import Interval
+from confbridge.drivers import Participant
+from confbridge.errors import Conflict, DriverError, Invalid, Phrase
+from confbridge.inputs.directory import BridgeChange, BridgeDraft
+from confbridge.models import Account, Allocation, Bridge
+from confbridge.services import allocation, attendance, audit
+
+VISIT_EVERY = timedelta(seconds=10)
+LEASE = timedelta(seconds=40)
+
+
+@dataclass(frozen=True)
+class Call:
+    """All that is needed to talk to a bridge, without a database."""
+
+    bridge_id: int
+    driver: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A bridge to be asked how it is, and who is in the rooms it should have open."""
+
+    call: Call
+    rooms: Mapping[str, frozenset[str]]  # room: the legs that we think are in it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a visit found."""
+
+    software: str
+    epoch: str
+    counts: Mapping[str, int]
+    participants: Mapping[str, Sequence[Participant]]
+
+
+def listed() -> Sequence[Bridge]:
+    return db.session.scalars(select(Bridge).where(Bridge.active).order_by(Bridge.code)).all()
+
+
+def web_socket_origins() -> list[str]:
+    """Return where browsers may have to connect to, of all bridges."""
+    found = set()
+    for bridge in listed():
+        for value in bridge.settings.values():
+            address = urlsplit(value)
+            if address.scheme in {"ws", "wss"} and re.fullmatch(
+                r"[A-Za-z0-9.:\[\]-]+", address.netloc
+            ):
+                found.add(f"{address.scheme}://{address.netloc}")
+    return sorted(found)
+
+
+def call_of(bridge: Bridge) -> Call:
+    """Return what is needed to talk to the bridge; its secrets among it."""
+    return Call(bridge.id, bridge.driver, {**bridge.settings, **bridge.secrets})
+
+
+def all_calls() -> dict[str, Call]:
+    """Return what is needed to talk to each bridge, by its code."""
+    asked = select(Bridge).where(Bridge.active).order_by(Bridge.code)
+    found = db.session.scalars(asked.options(undefer(Bridge.secrets)))
+    return {bridge.code: call_of(bridge) for bridge in found}
+
+
+def create(draft: BridgeDraft, *, by: Account) -> Bridge:
+    """Add a bridge; it counts as down until it has answered.
+
+    Raises Invalid.
+    """
+    if db.session.scalar(select(Bridge.id).where(Bridge.code == draft.code)):
+        raise Invalid(code=Phrase("There is already a bridge with this code."))
+    _check_settings(draft.driver, draft.settings, draft.secrets)
+    now = clock.now()
+    bridge = Bridge(
+        code=draft.code,
+        name=draft.name,
+        driver=draft.driver,
+        ports=draft.ports,
+        networks=frozenset(draft.networks),
+        settings=dict(draft.settings),
+        secrets=dict(draft.secrets),
+        state=BridgeState.DOWN,
+        state_since=now,
+        probe_at=now,
+    )
+    db.session.add(bridge)
+    db.session.flush()
+    audit.record(by.email, "bridge added", f"bridge {bridge.code}")
+    return bridge
+
+
+def change(bridge: Bridge, wanted: BridgeChange, *, by: Account) -> None:
+    """Make the bridge as wanted; a secret that is not named stays.
+
+    Raises Invalid, Conflict.
+    """
+    settings = {**bridge.settings, **(wanted.settings or {})}
+    secrets = {**bridge.secrets, **(wanted.secrets or {})}
+    _check_settings(bridge.driver, settings, secrets)
+    ports = bridge.ports if wanted.ports is None else wanted.ports
+    now = clock.now()
+    ahead = Interval(now, now + timedelta(days=3 * 366))
+    promised = peak(allocation.usages_of([bridge], ahead)[bridge.id], ahead)
+    if ports < promised.ports:
+        raise Conflict(
+            Phrase("%(promised)s ports have been promised already.", promised=promised.ports)
+        )
+    bridge.name = wanted.name or bridge.name
+    bridge.networks = frozenset(wanted.networks or bridge.networks)
+    bridge.ports, bridge.settings, bridge.secrets = ports, settings, secrets
+    bridge.version += 1
+    bridge.probe_at = now
+    audit.record(
+        by.email, "bridge changed", f"bridge {bridge.code}", ", ".join(wanted.model_fields_set)
+    )
+    db.session.flush()
+
+
+def promised(bridges: Sequence[Bridge], within: Interval, step: timedelta) -> dict[int, list[int]]:
+    """Return the peak of the ports promised in each step of a time, by the bridge's id."""
+    usages = allocation.usages_of(bridges, within)
+    profile: dict[int, list[int]] = {}
+    for bridge in bridges:
+        taken = list(steps(usages[bridge.id], within))
+        start, peaks = within.start, []
+        while start < within.end:
+            part = Interval(start, min(start + step, within.end))
+            peaks.append(max((ports for one, ports in taken if one.overlaps(part)), default=0))
+            start = part.end
+        profile[bridge.id] = peaks
+    return profile
+
+
+def claim_next_visit() -> Visit | None:
+    """Take the bridge that has waited longest to be asked, for LEASE."""
+    now = clock.now()
+    bridge = db.session.scalar(
+        select(Bridge)
+        .where(Bridge.probe_at <= now, Bridge.active)
+        .options(undefer(Bridge.secrets))
+        .order_by(Bridge.probe_at)
+        .with_for_update(skip_locked=True, key_share=True)
+        .limit(1)
+    )
+    if bridge is None:
+        return None
+    bridge.probe_at = now + LEASE
+    return Visit(call_of(bridge), attendance.legs_by_room(bridge.id))
+
+
+def visited(bridge_id: int, findings: Findings, asked_at: datetime) -> None:
+    """Record a good answer: health, load, who is in, and what the bridge has forgotten."""
+    bridge = _to_record(bridge_id)
+    _note(bridge, good=True, trouble="")
+    if bridge.epoch and bridge.epoch != findings.epoch:
+        attendance.everybody_left(bridge_id)
+    bridge.software, bridge.epoch = findings.software, findings.epoch
+    bridge.ports_in_use = sum(findings.counts.values())
+    attendance.heard(bridge_id, "unreachable")
+    bridge.heard_at = asked_at
+    attendance.compare(bridge_id, findings.participants, asked_at)
+    _reopen_forgotten(bridge_id, findings.counts, asked_at)
+
+
+def not_visited(bridge_id: int, error: DriverError) -> None:
+    """Record that the bridge did not answer as it should."""
+    bridge = _to_record(bridge_id)
+    _note(bridge, good=False, trouble=str(error))
+    attendance.not_heard(bridge_id, "unreachable", bridge.heard_at or clock.now())
+
+
+def _to_record(bridge_id: int) -> Bridge:
+    return db.session.scalars(
+        select(Bridge).where(Bridge.id == bridge_id).with_for_update(key_share=True)
+    ).one()
+
+
+def _note(bridge: Bridge, *, good: bool, trouble: str) -> None:
+    health = bridge.health.after(good=good)
+    if health.state != bridge.state:
+        bridge.state_since = clock.now()
+        audit.record("health", f"bridge {health.state}", f"bridge {bridge.code}", trouble)
+    bridge.state, bridge.against, bridge.trouble = health.state, health.against, trouble
+    # A change of state is confirmed quickly; calm is asked for calmly.
+    settled = health.against == 0
+    bridge.probe_at = clock.now() + (VISIT_EVERY if settled else VISIT_EVERY / 5)
+
+
+def _reopen_forgotten(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> None:
+    """Have every room opened again that should be open and is not there."""
+    forgotten = update(Allocation).where(
+        Allocation.bridge_id == bridge_id,
+        Allocation.live,
+        Allocation.opened_at < asked_at,
+        Allocation.closed_at.is_(None),
+        Allocation.open_at.is_(None),
+        Allocation.close_at > asked_at,
+        Allocation.room.not_in(counts.keys()),
+    )
+    db.session.execute(forgotten.values(open_at=clock.now()))
+
+
+def _check_settings(kind: str, settings: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    problems = {}
+    known = {one.name: one for one in drivers.declared(kind)}
+    for one in known.values():
+        place, given = ("secrets", secrets) if one.is_secret else ("settings", settings)
+        if not given.get(one.name):
+            problems[f"{place}.{one.name}"] = Phrase("This is missing.")
+    for place, given in (("settings", settings), ("secrets", secrets)):
+        for name in given:
+            if name not in known or known[name].is_secret != (place == "secrets"):
+                problems[f"{place}.{name}"] = Phrase("There is no such field.")
+    if problems:
+        raise Invalid(**problems)

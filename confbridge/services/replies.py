@@ -1,0 +1,68 @@
+"""Answers of endpoints to their invitations."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from confbridge import clock
+from confbridge.database import db
+from confbridge.domain import lifecycle
+from confbridge.domain.lifecycle import MeetingState
+from confbridge.domain.rsvp import Partstat, Via
+from confbridge.errors import Conflict, Invalid, NotFound, Phrase
+from confbridge.inputs.meetings import Answer
+from confbridge.models import Attendee, Meeting
+from confbridge.services import audit, links
+
+
+def by_link(link: str, *, to_change: bool = False) -> Attendee:
+    """Return the attendee to whom the signed link was sent, with the meeting.
+
+    Raises NotFound.
+    """
+    asked = (
+        select(Attendee)
+        .where(Attendee.id == links.attendee_of(link), Attendee.invited)
+        .options(joinedload(Attendee.meeting))
+    )
+    if to_change:
+        asked = asked.with_for_update(of=Attendee)
+    found = db.session.scalar(asked)
+    if found is None:
+        raise NotFound(Phrase("This endpoint is no longer invited to the meeting."))
+    return found
+
+
+def of_endpoint(meeting: Meeting, code: str) -> Attendee:
+    """Return the attendee that an endpoint is to the meeting.
+
+    Raises Invalid.
+    """
+    for attendee in meeting.attendees:
+        if attendee.endpoint.code == code:
+            return attendee
+    raise Invalid(endpoint=Phrase("“%(code)s” is not invited to this meeting.", code=code))
+
+
+def record(meeting: Meeting, attendee: Attendee, answer: Answer, *, via: Via, by: str) -> None:
+    """Keep what the endpoint says; the last word counts until the meeting ends.
+
+    Raises Invalid, Conflict.
+    """
+    lifecycle.check_changeable(MeetingState(meeting.state))
+    if meeting.occurrence.ends <= clock.now():
+        raise Conflict(Phrase("The meeting is over."))
+    if answer.partstat is Partstat.DECLINED and not answer.comment:
+        raise Invalid(comment=Phrase("Say why you cannot come."))
+    if answer.partstat is Partstat.NEEDS_ACTION:
+        raise Invalid(partstat=Phrase("Choose an answer."))
+    attendee.partstat = answer.partstat
+    attendee.comment = answer.comment
+    attendee.delegates = answer.delegates
+    attendee.headcount = answer.headcount
+    attendee.via = via
+    attendee.answered_at = clock.now()
+    audit.record(
+        by, "answered", f"meeting {meeting.uid}", f"{attendee.endpoint.code} {answer.partstat}"
+    )

@@ -1,0 +1,45 @@
+// The booking form: a group's box ticks its members, and the form says what has been chosen.
+const form = document.getElementById("booking");
+const members = (level) => [...form.querySelectorAll(`input[name="endpoint"][data-level="${level}"]`)];
+const groups = [...form.querySelectorAll('input[name="group"]')];
+const search = form.querySelector('[data-part="search"]');
+const plain = (text) => text.toLowerCase().replaceAll("đ", "d").normalize("NFD").replace(/\p{M}/gu, "");
+
+function recount() {
+  const chosen = form.querySelectorAll('input[name="endpoint"]:checked').length;
+  const counter = form.querySelector('[data-part="chosen"]');
+  counter.textContent = counter.dataset.text.replace("{n}", chosen);
+  for (const group of groups) {
+    const boxes = members(group.value);
+    const ticked = boxes.filter((box) => box.checked).length;
+    group.checked = ticked === boxes.length;
+    group.indeterminate = ticked > 0 && ticked < boxes.length;
+  }
+}
+
+function filter() {
+  const wanted = plain(search.value.trim());
+  for (const row of form.querySelectorAll("[data-search]")) {
+    row.hidden = Boolean(wanted) && !plain(row.dataset.search).includes(wanted);
+  }
+}
+
+form.addEventListener("change", (event) => {
+  const box = event.target;
+  if (box.name === "group") for (const member of members(box.value)) member.checked = box.checked;
+  if (box.name === "main" && box.value) {
+    const member = form.querySelector(`input[name="endpoint"][value="${CSS.escape(box.value)}"]`);
+    if (member) member.checked = true;
+  }
+  recount();
+});
+// The members' own boxes say it all: a group left ticked would bring back who was taken off.
+form.addEventListener("submit", () => {
+  for (const group of groups) group.disabled = true;
+});
+window.addEventListener("pageshow", () => {
+  for (const group of groups) group.disabled = false;
+});
+search.hidden = false;
+search.addEventListener("input", filter);
+recount();

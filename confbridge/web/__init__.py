@@ -1,0 +1,130 @@
+"""The HTML door, for people."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from flask_talisman import Talisman
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import HTTPException
+
+from confbridge import config
+from confbridge.doors import say, status_of
+from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn
+from confbridge.web import (
+    bridges,
+    conferences,
+    endpoints,
+    filters,
+    join,
+    meetings,
+    outbox,
+    replies,
+    session,
+)
+
+log = logging.getLogger(__name__)
+
+NOUNS = (meetings, endpoints, bridges, conferences, outbox, replies, join)
+
+# Nothing but our own scripts, styles and pictures; the join page adds its bridge.
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "media-src": "'self' blob: mediastream:",
+    "connect-src": "'self'",
+    "font-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+}
+
+
+def init_app(app: Flask) -> None:
+    settings = config.in_force()
+    session.init_app(app)
+    filters.init_app(app)
+    protection = CSRFProtect(app)
+    app.extensions["confbridge_csrf"] = protection
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # a form left open over lunch is still good
+    app.after_request(let_bridges_in)  # before Talisman's own, which therefore runs first
+    Talisman(
+        app,
+        content_security_policy=POLICY,
+        force_https=settings.is_https,
+        strict_transport_security=settings.is_https,
+        session_cookie_secure=settings.is_https,
+        referrer_policy="no-referrer",
+        permissions_policy={"camera": "(self)", "microphone": "(self)", "geolocation": "()"},
+    )
+    for noun in NOUNS:
+        app.register_blueprint(noun.pages)
+    app.register_error_handler(ConfbridgeError, refusal)
+    app.register_error_handler(CSRFError, stale_form)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(500, failure)
+    app.context_processor(_view)
+
+    @app.get("/")
+    def index() -> ResponseReturnValue:
+        return redirect(url_for("meetings.index"))
+
+
+def let_bridges_in(response: Response) -> Response:
+    """Let the scripts of a join page, and of no other, connect to the bridges."""
+    origins = g.get("bridge_origins")
+    if origins:
+        policy = response.headers.get("Content-Security-Policy", "")
+        wider = f"connect-src 'self' {' '.join(origins)}"
+        response.headers["Content-Security-Policy"] = policy.replace("connect-src 'self'", wider)
+    return response
+
+
+def refusal(error: ConfbridgeError) -> ResponseReturnValue:
+    """Show a refusal as a page; who is not signed in is asked to."""
+    if isinstance(error, NotSignedIn):
+        here = request.full_path.rstrip("?") if request.method == "GET" else ""
+        return redirect(url_for("session.sign_in", next=here), code=303)
+    problems = error.problems if isinstance(error, Invalid) else {}
+    status = status_of(error)
+    text = say(error.phrase) if not problems else gettext("Some of this cannot be used.")
+    return render_template("error.html", text=text, problems=problems, status=status), status
+
+
+def stale_form(_error: CSRFError) -> ResponseReturnValue:
+    text = gettext("The form is too old, or does not come from here. Load the page again.")
+    return render_template("error.html", text=text, problems={}, status=400), 400
+
+
+def http_error(error: HTTPException) -> ResponseReturnValue:
+    texts = {
+        404: gettext("There is no such page."),
+        405: gettext("This page cannot be used like that."),
+        413: gettext("That is too much at once."),
+    }
+    status = error.code or 500
+    text = texts.get(status, gettext("The request could not be understood."))
+    if status >= 500:
+        text = gettext("Something went wrong on our side. It has been noted.")
+    return render_template("error.html", text=text, problems={}, status=status), status
+
+
+def failure(error: Exception) -> ResponseReturnValue:
+    """Say that we failed; what and where is in the log, and not on the page."""
+    log.error("request failed: %s %s", request.method, request.endpoint, exc_info=error)
+    text = gettext("Something went wrong on our side. It has been noted.")
+    return render_template("error.html", text=text, problems={}, status=500), 500
+
+
+def _view() -> dict[str, object]:
+    """Return what every page shows."""
+    return {
+        "me": session.account_or_none(),
+        "languages": session.LANGUAGES,
+        "language": filters.language(),
+    }

@@ -1,0 +1,122 @@
+"""The page on which an endpoint checks its line and joins, and the same for guests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, g, request
+from flask.typing import ResponseReturnValue
+
+from confbridge import drivers
+from confbridge.doors import say
+from confbridge.errors import DriverError, Invalid, Phrase
+from confbridge.inputs import Draft, parse
+from confbridge.inputs.text import Title
+from confbridge.models import Attendee, Meeting, Occurrence
+from confbridge.services import bridges, conferences, replies
+from confbridge.services.conferences import Door, Entrance
+from confbridge.web import filters
+from confbridge.web.render import page
+from confbridge.web.session import account_or_none
+
+pages = Blueprint("join", __name__)
+
+SAID = {
+    Door.EARLY: Phrase("The room opens at %(time)s."),
+    Door.NOT_READY: Phrase("The room is being opened. This takes a moment."),
+    Door.TAKEN: Phrase(
+        "This site is already in the conference. Leave there first, or wait half a minute if it"
+        " has just been cut off."
+    ),
+    Door.FULL: Phrase("The conference is full. Please tell the contact."),
+    Door.OVER: Phrase("The conference is over."),
+    Door.CANCELLED: Phrase("The meeting has been cancelled."),
+}
+
+
+class Guest(Draft):
+    """Somebody without an endpoint, who knows the PIN."""
+
+    name: Title
+    pin: str
+
+
+@pages.get("/join/<link>")
+def show(link: str) -> str:
+    attendee = replies.by_link(link)
+    return _page(attendee.meeting, attendee.meeting.occurrence, attendee, link)
+
+
+@pages.post("/join/<link>/ticket")
+def ticket(link: str) -> ResponseReturnValue:
+    attendee = replies.by_link(link)
+    meeting = attendee.meeting
+    entrance = conferences.entrance(meeting, meeting.occurrence, attendee)
+    return _answer(entrance, attendee.endpoint.name)
+
+
+@pages.get("/guest/<link>")
+def show_guest(link: str) -> str:
+    occurrence = conferences.of_guests(link)
+    return _page(occurrence.meeting, occurrence, None, link)
+
+
+@pages.post("/guest/<link>/ticket")
+def guest_ticket(link: str) -> ResponseReturnValue:
+    occurrence = conferences.of_guests(link)
+    guest = parse(Guest, request.get_json(silent=True))
+    entrance = conferences.entrance(occurrence.meeting, occurrence, None)
+    if entrance.door is Door.OPEN and guest.pin != entrance.pin:
+        raise Invalid(pin=Phrase("This is not the PIN of the conference."))
+    return _answer(entrance, guest.name)
+
+
+@pages.errorhandler(Invalid)
+def invalid(error: Invalid) -> ResponseReturnValue:
+    said = [say(phrase) for phrase in error.problems.values()]
+    return {"door": "refused", "text": " ".join(said)}, 422
+
+
+def _page(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None, link: str) -> str:
+    g.bridge_origins = bridges.web_socket_origins()
+    entrance = conferences.entrance(meeting, occurrence, attendee)
+    return page(
+        "join/show.html",
+        meeting=meeting,
+        occurrence=occurrence,
+        attendee=attendee,
+        link=link,
+        entrance=entrance,
+        text=_text(entrance),
+        is_known=account_or_none() is not None,
+    )
+
+
+def _text(entrance: Entrance) -> str:
+    if entrance.door not in SAID:
+        return ""
+    return say(Phrase(SAID[entrance.door].text, time=filters.moment(entrance.opens_at)))
+
+
+def _answer(entrance: Entrance, name: str) -> dict[str, Any]:
+    """Return the ticket, or why there is none; never kept by any cache."""
+    if entrance.call is None:
+        return {"door": entrance.door, "text": _text(entrance)}
+    driver = drivers.connect(entrance.call.driver, entrance.call.settings)
+    try:
+        is_full = len(driver.participants(entrance.room)) >= entrance.ports
+    except DriverError:
+        waiting = Entrance(door=Door.NOT_READY, opens_at=entrance.opens_at)
+        return {"door": waiting.door, "text": _text(waiting)}
+    if is_full:
+        full = Entrance(door=Door.FULL, opens_at=entrance.opens_at)
+        return {"door": full.door, "text": _text(full)}
+    given = driver.ticket(entrance.room, entrance.pin, entrance.token)
+    return {
+        "door": Door.OPEN,
+        "url": given.url,
+        "room": given.room,
+        "pin": given.pin,
+        "token": given.token,
+        "name": name,
+    }
