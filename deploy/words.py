@@ -48,7 +48,7 @@ def collect() -> None:
         catalogue.obsolete.clear()
         with path.open("wb") as file:
             pofile.write_po(
-                file, catalogue, no_location=True, sort_output=True, width=0, omit_header=False
+                file, catalogue, no_location=True, sort_output=True, width=0, omit_header=True
             )
         missing = [entry.id for entry in catalogue if entry.id and not entry.string]
         print(f"{path.parent.parent.name}: {len(missing)} texts without a translation")

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from confbridge import clock
 from confbridge.domain.interval import Interval
 from confbridge.domain.rsvp import Partstat, Role, Via
-from confbridge.errors import Invalid, Phrase
+from confbridge.errors import Phrase
 from confbridge.inputs import Draft
 from confbridge.inputs.text import Code, Line, Reason, Text, Title, mistake
 
@@ -28,7 +28,7 @@ def _is_ahead(start: datetime) -> datetime:
         raise mistake(Phrase("The start is in the past."))
     if start > clock.now() + FARTHEST:
         raise mistake(Phrase("The start is more than three years ahead."))
-    return start
+    return start.replace(microsecond=0)  # iCalendar knows no parts of a second
 
 
 class Invitee(Draft):
@@ -123,7 +123,7 @@ def from_form(form: Mapping[str, str], chosen: Sequence[str], zone: ZoneInfo) ->
     `main` among them the main site, and `role-CODE` says who is optional.
     """
     draft: dict[str, Any] = {
-        name: form[name]
+        name: form.get(name, "")
         for name in ("title", "agenda", "chair", "host", "minutes", "guest_ports")
         if form.get(name, "").strip() or name in {"title", "minutes"}
     }
@@ -146,8 +146,8 @@ def _role(code: str, main: str, form: Mapping[str, str]) -> str:
     return Role.OPTIONAL if form.get(f"optional-{code}") else Role.REQUIRED
 
 
-def _in_zone(text: str, zone: ZoneInfo) -> datetime:
+def _in_zone(text: str, zone: ZoneInfo) -> datetime | str:
     try:
         return datetime.strptime(text[:16], FORM_TIME).replace(tzinfo=zone)
-    except ValueError as error:
-        raise Invalid(start=Phrase("Choose a date and a time.")) from error
+    except ValueError:
+        return text  # the draft refuses it, together with whatever else is wrong

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import exists, select, text
 from sqlalchemy.orm import joinedload
 
 from confbridge import clock, config
@@ -23,7 +23,6 @@ from confbridge.inputs.meetings import Invitee, MeetingChange, MeetingDraft
 from confbridge.models import (
     Account,
     Attendee,
-    Counter,
     Endpoint,
     Meeting,
     Occurrence,
@@ -281,16 +280,11 @@ def _next_number(start: datetime) -> str:
     The counter's row stays locked until the transaction ends.
     """
     year = start.astimezone(config.in_force().zone).year
-    counted = (
-        update(Counter)
-        .where(Counter.name == f"meetings {year}")
-        .values(value=Counter.value + 1)
-        .returning(Counter.value)
+    counted = text(
+        "INSERT INTO counters (name, value) VALUES (:name, 1)"
+        " ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
     )
-    value = db.session.scalar(counted)
-    if value is None:
-        db.session.execute(insert(Counter).values(name=f"meetings {year}", value=1))
-        value = 1
+    value = db.session.execute(counted, {"name": f"meetings {year}"}).scalar_one()
     return f"{value}/{year}"
 
 

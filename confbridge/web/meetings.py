@@ -33,7 +33,7 @@ from confbridge.web.session import account
 
 pages = Blueprint("meetings", __name__, url_prefix="/meetings")
 
-DAY_BEGINS, DAY_LASTS = timedelta(hours=6), timedelta(hours=15)
+DAY_BEGINS, DAY_ENDS = timedelta(hours=6), timedelta(hours=20)
 PER_PAGE = 50
 
 
@@ -73,8 +73,8 @@ def day(date: str = "") -> str:
         raise Invalid(date=Phrase("Choose a date and a time.")) from error
     now = clock.now()
     midnight = (first or now.astimezone(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
-    within = Interval(midnight + DAY_BEGINS, midnight + DAY_BEGINS + DAY_LASTS)
-    taken = endpoints.busy_together(within, reader=me)
+    taken = endpoints.busy_together(Interval(midnight, midnight + timedelta(days=1)), reader=me)
+    within = _shown_hours(midnight, [one.during for _, some in taken for one in some])
     rows = [(endpoint, _bars(some, within)) for endpoint, some in taken]
     return page(
         "meetings/day.html",
@@ -285,6 +285,14 @@ def _after(args: Mapping[str, str]) -> tuple[datetime, int] | None:
 
 def _local(moment: datetime) -> str:
     return f"{moment.astimezone(config.in_force().zone):%Y-%m-%dT%H:%M}"
+
+
+def _shown_hours(midnight: datetime, taken: Sequence[Interval]) -> Interval:
+    """Return the usual hours of a day, and more of it where something lies outside."""
+    start = min([midnight + DAY_BEGINS, *(one.start for one in taken)])
+    end = max([midnight + DAY_ENDS, *(one.end for one in taken)])
+    next_day = midnight + timedelta(days=1)
+    return Interval(max(start, midnight), min(end, next_day))
 
 
 def _bars(taken: Sequence[endpoints.Busy], within: Interval) -> list[pictures.Bar]:

@@ -108,7 +108,7 @@ END
 def sqlite_guards() -> list[str]:
     of_new = PEAK.format(bridge="NEW.bridge_id", since="NEW.starts", until="NEW.ends")
     from_now = PEAK.format(
-        bridge="NEW.id", since="strftime('%Y-%m-%d %H:%M:%f000', 'now')", until="'9999'"
+        bridge="NEW.id", since="strftime('%Y-%m-%d %H:%M:%f000', 'now')", until="'9999-12-31'"
     )
     return [
         ENDPOINT_TAKEN.format(verb="insert", event="INSERT"),
