@@ -9,20 +9,30 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from contextvars import Context
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from flask_migrate import upgrade
 
 from confbridge import clock, create_app
 from confbridge.config import Settings
 from confbridge.database import db
+from deploy import janus
 from tests import factories
+from tests.post_office import PostOffice
 
+HOUSE = Path(__file__).resolve().parent.parent
 KEY = "only-for-tests-" + "k" * 40
 _numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", action="store_true", help="keep pictures in docs/screens")
 
 
 def settings(url: str, folder: Path, **given: object) -> Settings:
@@ -140,6 +150,19 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
         db.engine.dispose()
 
 
+class Client(FlaskClient):
+    """Asks as from outside: nothing of the test's own context is known to the request."""
+
+    def open(self, *given: Any, **named: Any) -> Any:
+        return Context().run(super().open, *given, **named)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    app.test_client_class = Client
+    return app.test_client()
+
+
 @pytest.fixture
 def cast(app: Flask) -> factories.Cast:
     """Ann, Bob, Carla and Dan, their organisations, endpoints, and one bridge of 10 ports."""
@@ -149,6 +172,7 @@ def cast(app: Flask) -> factories.Cast:
 @pytest.fixture
 def clock_at(monkeypatch: pytest.MonkeyPatch) -> object:
     """Stop the clock, at a time that the test may change."""
+
     def stop(moment: object) -> None:
         monkeypatch.setattr(clock, "now", lambda: moment)
 
@@ -159,3 +183,22 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         process.kill()
     process.wait()
+
+
+@pytest.fixture(scope="session")
+def janus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[janus.Server]:
+    """A real Janus; what it reports goes nowhere."""
+    folder = tmp_path_factory.mktemp("janus")
+    server = janus.prepare(folder, "bridge", "http://127.0.0.1:9/hooks/bridge")
+    process = janus.start(folder, server)
+    yield server
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def post_office() -> Iterator[PostOffice]:
+    office = PostOffice(free_port())
+    office.open()
+    yield office
+    office.close()

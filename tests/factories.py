@@ -30,9 +30,7 @@ def soon(hours: float = 24) -> datetime:
 
 def organisation(code: str, parent: Organisation | None = None, **rest: Any) -> Organisation:
     defaults = {"name": f"Organisation {code}", "short_name": code, "level": "department"}
-    made = Organisation(
-        code=code, valid_from=date(2010, 1, 1), parent=parent, **defaults | rest
-    )
+    made = Organisation(code=code, valid_from=date(2010, 1, 1), parent=parent, **defaults | rest)
     return _save(made)
 
 

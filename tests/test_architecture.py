@@ -126,9 +126,7 @@ def test_every_module_says_what_it_is_for(path):
 def test_services_do_not_import_in_circles():
     known = {
         path.stem: {
-            name.split(".")[2]
-            for name in imported(path)
-            if name.startswith("confbridge.services.")
+            name.split(".")[2] for name in imported(path) if name.startswith("confbridge.services.")
         }
         for path in (PACKAGE / "services").glob("*.py")
     }

@@ -34,7 +34,8 @@ def cursor() -> str:
     Raises Invalid.
     """
     try:
-        return base64.urlsafe_b64decode(request.args.get("cursor", "").encode()).decode()
+        text = request.args.get("cursor", "").encode()
+        return base64.b64decode(text, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise Invalid(cursor=Phrase("This is no cursor of ours.")) from error
 

@@ -14,7 +14,7 @@ from confbridge.config import HOUSE
 from confbridge.database import in_transaction
 from confbridge.errors import MailError
 
-PATIENCE = 20  # seconds for each answer of the server
+PATIENCE = 10  # seconds for each answer of the server
 
 
 def deliver(message: EmailMessage, url: str) -> None:

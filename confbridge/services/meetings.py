@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, select, text
+from sqlalchemy import exists, insert, select, text
 from sqlalchemy.orm import joinedload
 
 from confbridge import clock, config
@@ -261,17 +261,24 @@ def _written(
         tail_minutes=draft.tail_minutes,
         search=folded(f"{number} {draft.title}"),
         occurrences=[Occurrence(starts=draft.during.start, ends=draft.during.end, allocations=[])],
-        attendees=[_attendee(one, endpoints[one.code]) for one in draft.endpoints],
     )
     db.session.add(meeting)
     db.session.flush()
+    # One statement for all of them; the list is then read back, with the ids it was given.
+    db.session.execute(
+        insert(Attendee), [_attendee(meeting, one, endpoints[one.code]) for one in draft.endpoints]
+    )
     return meeting
 
 
-def _attendee(invitee: Invitee, endpoint: Endpoint) -> Attendee:
-    return Attendee(
-        endpoint=endpoint, role=invitee.role, ports=invitee.ports, partstat=Partstat.NEEDS_ACTION
-    )
+def _attendee(meeting: Meeting, invitee: Invitee, endpoint: Endpoint) -> dict[str, object]:
+    return {
+        "meeting_id": meeting.id,
+        "endpoint_id": endpoint.id,
+        "role": invitee.role,
+        "ports": invitee.ports,
+        "partstat": Partstat.NEEDS_ACTION,
+    }
 
 
 def _next_number(start: datetime) -> str:
@@ -317,8 +324,7 @@ def _invited_again(meeting: Meeting, invitee: Invitee, endpoint: Endpoint) -> At
     )
     attendee = db.session.scalar(asked)
     if attendee is None:
-        attendee = _attendee(invitee, endpoint)
-        attendee.meeting_id = meeting.id
+        attendee = Attendee(**_attendee(meeting, invitee, endpoint))
         db.session.add(attendee)
         return attendee
     attendee.invited, attendee.role, attendee.ports = True, invitee.role, invitee.ports

@@ -17,7 +17,7 @@ from confbridge.mail.compose import Copy
 from confbridge.models import Account, Attendee, Letter, LetterKind, Mail, MailState, Meeting
 from confbridge.services import access, audit, links
 
-LEASE = timedelta(minutes=3)  # longer than the slowest mail server is waited for
+LEASE = timedelta(seconds=70)  # longer than the slowest mail server is waited for
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=30)
 LANGUAGE = "vi"  # of the province's letters

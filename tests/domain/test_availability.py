@@ -78,7 +78,9 @@ def test_if_nothing_suits_anything_free_is_offered():
 
 
 def test_without_a_bridge_nothing_is_free():
-    assert nearest(wish(during(0, 4), bridges=()), within=during(-8, 8), most=3, suits=any_time) == []
+    assert (
+        nearest(wish(during(0, 4), bridges=()), within=during(-8, 8), most=3, suits=any_time) == []
+    )
 
 
 def test_a_crooked_start_is_offered_on_the_grid():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -78,7 +79,7 @@ def test_too_full_is_exactly_where_more_is_taken(rows, most):
 def test_merged_intervals_are_in_order_and_apart(rows):
     intervals = [usage.during for usage in usages_of(rows)]
     found = merged(intervals)
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in pairwise(found):
         assert one.end < following.start
     for minute in range(80):
         step = during(minute, minute + 1)

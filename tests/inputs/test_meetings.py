@@ -125,7 +125,13 @@ def test_an_answer_that_makes_no_sense_is_refused(given):
 
 
 def test_a_form_speaks_in_wall_clock_time():
-    form = {"title": "T", "start": "2031-03-04T08:00", "minutes": "30", "optional-B": "1", "main": "A"}
+    form = {
+        "title": "T",
+        "start": "2031-03-04T08:00",
+        "minutes": "30",
+        "optional-B": "1",
+        "main": "A",
+    }
     given = from_form(form, ["A", "B", "C", "A"], ZONE)
     assert given["start"] == datetime(2031, 3, 4, 1, tzinfo=UTC)
     assert [(one["code"], one["role"]) for one in given["endpoints"]] == [

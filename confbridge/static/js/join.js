@@ -108,6 +108,7 @@ function connect(ticket) {
     server: ticket.url,
     token: ticket.token,
     iceServers: [],
+    keepAlivePeriod: 5000, // well under the session time-out of any bridge, so that no line is cut
     destroyOnUnload: true,
     success: () => takePart(bridge, ticket),
     error: () => broken(bridge),
