@@ -45,11 +45,16 @@ def meeting(
     if found is None:
         raise NotFound(Phrase("There is no such meeting."))
     if to_change:
-        if not may_change(account, found):
-            raise NotAllowed(Phrase("Only the host's secretariat may change this meeting."))
+        check_may_change(account, found)
         if version is not None and version != found.version:
             raise StaleVersion
     return found
+
+
+def check_may_change(account: Account, found: Meeting) -> None:
+    """Raise NotAllowed unless the account may change this meeting, which it may see."""
+    if not may_change(account, found):
+        raise NotAllowed(Phrase("Only the host's secretariat may change this meeting."))
 
 
 def may_change(account: Account, found: Meeting) -> bool:

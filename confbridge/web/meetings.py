@@ -120,6 +120,7 @@ def show(uid: str) -> str:
 def edit(uid: str) -> str:
     me = account()
     meeting = access.meeting(me, uid)
+    access.check_may_change(me, meeting)
     form = {
         "title": meeting.title,
         "agenda": meeting.agenda,
@@ -142,6 +143,7 @@ def edit(uid: str) -> str:
 def change(uid: str) -> ResponseReturnValue:
     me = account()
     meeting = access.meeting(me, uid)
+    access.check_may_change(me, meeting)
     form = _form_taken()
     chosen = _chosen(form)
     try:
@@ -179,6 +181,7 @@ def remind(uid: str) -> ResponseReturnValue:
 def record_reply(uid: str) -> ResponseReturnValue:
     """Enter what an endpoint said by telephone."""
     me = account()
+    access.check_may_change(me, access.meeting(me, uid))
     given = {key: value for key, value in request.form.items() if value and key != "csrf_token"}
     try:
         answer = parse(RecordedAnswer, {**given, "via": Via.PHONE})
