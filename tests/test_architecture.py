@@ -32,7 +32,7 @@ ONLY_IN = {
     "flask_babel": {"doors", "web", "api"},
     "httpx": {"drivers/http.py"},
     "smtplib": {"mail/delivery.py"},
-    "pydantic": {"inputs", "web/join.py"},
+    "pydantic": {"inputs"},
     "apscheduler": {"jobs/__init__.py"},
     "os": {"config.py"},
     "icalendar": {"domain/itip.py"},

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from flask import Blueprint, current_app
-from pydantic import BaseModel
 
+from confbridge.inputs import Draft
 from confbridge.inputs.directory import BridgeChange, BridgeDraft, EndpointChange, EndpointDraft
 from confbridge.inputs.meetings import Cancellation, MeetingChange, MeetingDraft, RecordedAnswer
 
@@ -16,7 +16,7 @@ resource = Blueprint("openapi", __name__)
 PREFIX = "/api/v1"
 SCHEMAS = "#/components/schemas/{model}"
 
-TAKES: dict[str, type[BaseModel]] = {  # what each changing call takes
+TAKES: dict[str, type[Draft]] = {  # what each changing call takes
     "api.endpoints.create": EndpointDraft,
     "api.endpoints.change": EndpointChange,
     "api.bridges.create": BridgeDraft,

@@ -25,12 +25,15 @@ def visit_one() -> bool:
     try:
         findings = _ask(drivers.connect(visit.call.driver, visit.call.settings), visit)
     except DriverError as error:
-        log.warning("bridge %s: %s", visit.call.bridge_id, error)
         with transaction():
-            bridges.not_visited(visit.call.bridge_id, error)
+            changed = bridges.not_visited(visit.call.bridge_id, error)
+        said = str(error)
     else:
         with transaction():
-            bridges.visited(visit.call.bridge_id, findings, asked_at)
+            changed = bridges.visited(visit.call.bridge_id, findings, asked_at)
+        said = findings.software
+    if changed:
+        log.warning("bridge %s is %s: %s", visit.call.bridge_id, changed, said)
     return True
 
 

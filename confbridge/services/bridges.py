@@ -168,10 +168,13 @@ def claim_next_visit() -> Visit | None:
     return Visit(call_of(bridge), attendance.legs_by_room(bridge.id))
 
 
-def visited(bridge_id: int, findings: Findings, asked_at: datetime) -> None:
-    """Record a good answer: health, load, who is in, and what the bridge has forgotten."""
+def visited(bridge_id: int, findings: Findings, asked_at: datetime) -> BridgeState | None:
+    """Record a good answer: health, load, who is in, and what the bridge has forgotten.
+
+    Return the bridge's state if it is another one now.
+    """
     bridge = _to_record(bridge_id)
-    _note(bridge, good=True, trouble="")
+    changed = _note(bridge, good=True, trouble="")
     if bridge.epoch and bridge.epoch != findings.epoch:
         attendance.everybody_left(bridge_id)
     bridge.software, bridge.epoch = findings.software, findings.epoch
@@ -180,13 +183,14 @@ def visited(bridge_id: int, findings: Findings, asked_at: datetime) -> None:
     bridge.heard_at = asked_at
     attendance.compare(bridge_id, findings.participants, asked_at)
     _reopen_forgotten(bridge_id, findings.counts, asked_at)
+    return changed
 
 
-def not_visited(bridge_id: int, error: DriverError) -> None:
-    """Record that the bridge did not answer as it should."""
+def not_visited(bridge_id: int, error: DriverError) -> BridgeState | None:
+    """Record that the bridge did not answer as it should; return its state if that changed."""
     bridge = _to_record(bridge_id)
-    _note(bridge, good=False, trouble=str(error))
     attendance.not_heard(bridge_id, "unreachable", bridge.heard_at or clock.now())
+    return _note(bridge, good=False, trouble=str(error))
 
 
 def _to_record(bridge_id: int) -> Bridge:
@@ -195,15 +199,17 @@ def _to_record(bridge_id: int) -> Bridge:
     ).one()
 
 
-def _note(bridge: Bridge, *, good: bool, trouble: str) -> None:
+def _note(bridge: Bridge, *, good: bool, trouble: str) -> BridgeState | None:
     health = bridge.health.after(good=good)
-    if health.state != bridge.state:
+    changed = health.state if health.state != bridge.state else None
+    if changed:
         bridge.state_since = clock.now()
         audit.record("health", f"bridge {health.state}", f"bridge {bridge.code}", trouble)
     bridge.state, bridge.against, bridge.trouble = health.state, health.against, trouble
     # A change of state is confirmed quickly; calm is asked for calmly.
     settled = health.against == 0
     bridge.probe_at = clock.now() + (VISIT_EVERY if settled else VISIT_EVERY / 5)
+    return changed
 
 
 def _reopen_forgotten(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> None:

@@ -40,7 +40,7 @@ def bar(
         return None
     start, end = max(span.start, within.start), min(span.end, within.end)
     x = _place(start, within)
-    return Bar(x=x, width=max(_place(end, within) - x, 2), label=label, kind=kind, url=url)
+    return Bar(x=x, width=max(_place(end, within) - x, 4), label=label, kind=kind, url=url)
 
 
 def columns(values: Sequence[int], most: int, labels: Iterable[str]) -> list[Column]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,10 +114,13 @@ class Service:
         )
         return done.stdout
 
-    def api(self, email: str) -> httpx.Client:
+    @contextmanager
+    def api(self, email: str) -> Iterator[httpx.Client]:
         token = self.flask("token", "create", email).strip()
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, trust_env=False)
+        address = f"{self.url}/api/v1"
+        with httpx.Client(base_url=address, headers=headers, trust_env=False) as client:
+            yield client
 
     def _run(self, *command: str) -> None:
         with (self.folder / "service.log").open("ab") as log:
@@ -266,6 +270,11 @@ def photograph(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Page
     folder.mkdir(parents=True, exist_ok=True)
 
     def take(page: Page, name: str) -> None:
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        # As tall as the page, so that what sticks to the window's edge stands at its end.
+        size = page.viewport_size or {"width": 1200, "height": 860}
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": size["width"], "height": max(height, 500)})
+        page.screenshot(path=folder / f"{name}.png")
+        page.set_viewport_size(size)
 
     return take

@@ -219,9 +219,9 @@ class Journey:
         self.photograph(self.people["BA-1"].page, "join-over")
 
     def attendance_says_who_came(self):
-        api = self.service.api("thuky@ninhthuan.example")
-        wait_for(lambda: api.get(f"/meetings/{self.uid}").json()["state"] == "over")
-        found = api.get(f"/meetings/{self.uid}/attendance").json()
+        with self.service.api("thuky@ninhthuan.example") as api:
+            wait_for(lambda: api.get(f"/meetings/{self.uid}").json()["state"] == "over")
+            found = api.get(f"/meetings/{self.uid}/attendance").json()
         sites = {site["endpoint"]: site for site in found["sites"]}
         for code, joined in self.joined.items():
             assert len(sites[code]["sessions"]) == 1, (found, self.joined, self.left)
@@ -241,11 +241,28 @@ class Journey:
         page.locator("tr", has_text="Bác Ái").get_by_text("Có mặt trực tuyến").wait_for()
         self.photograph(page, "attendance")
 
+    def tomorrow_is_filled(self):
+        """Book an ordinary working day, so that its picture shows something."""
+        eight = (self.starts.astimezone(ZONE) + timedelta(days=1)).replace(hour=8, minute=0)
+        booked = [
+            ("Giao ban tuần", 0, 90, ["UBND-1", "PRTC-1", "BA-1", "NS-1", "NH-1", "NP-1", "TB-1"]),
+            ("Phòng chống bão số 14", 120, 60, ["UBND-1", "NH-1", "TN-1", "SNNPTNT-1"]),
+            ("Sơ kết chuyển đổi số", 330, 120, ["UBND-1", "STTTT-1", "SKHCN-1", "STC-1", "BA-1"]),
+        ]
+        with self.service.api("thuky@ninhthuan.example") as api:
+            for title, after, minutes, codes in booked:
+                start = (eight + timedelta(minutes=after)).isoformat()
+                endpoints = [{"code": code} for code in codes]
+                given = {"title": title, "start": start, "minutes": minutes, "endpoints": endpoints}
+                assert api.post("/meetings", json=given).status_code == 201
+        return eight
+
     def every_page_has_been_seen(self):
+        tomorrow = self.tomorrow_is_filled()
         page = self.signed_in("thuky")
         for name, address in [
             ("meetings", "/meetings"),
-            ("day", f"/meetings/day/{self.starts.astimezone(ZONE):%Y-%m-%d}"),
+            ("day", f"/meetings/day/{tomorrow:%Y-%m-%d}"),
             ("endpoints", "/endpoints"),
             ("endpoint", "/endpoints/BA-1"),
             ("outbox", "/outbox"),
