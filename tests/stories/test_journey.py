@@ -171,6 +171,8 @@ class Journey:
             person.page.get_by_role("button", name="Kiểm tra camera và micrô").click()
             person.page.locator('[data-part="ready"]').wait_for(timeout=15_000)
             if code == "BA-1":
+                seen = "document.querySelector('[data-part=own]').currentTime > 0.5"
+                wait_for(lambda seen=seen, page=person.page: page.evaluate(seen))
                 self.photograph(person.page, "join-check")
             person.page.get_by_role("button", name="Vào họp").click()
             person.page.locator('[data-part="conference"]').wait_for(timeout=30_000)
