@@ -77,7 +77,8 @@ def measure(name: str, url: str, folder: Path) -> None:
         book = booker(port, token)
         book(next(_number))  # the first builds what later ones find built
         found = {clients: figures(lambda: booker(port, token), clients) for clients in (1, 8)}
-    bare = {clients: figures(floor(url), clients) for clients in (1, 8)}
+    client = floor(url)
+    bare = {clients: figures(client, clients) for clients in (1, 8)}
     for clients in (1, 8):
         show(f"{name}, {clients} client(s), API", found[clients])
         show(f"{name}, {clients} client(s), floor", bare[clients])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import cache
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
@@ -64,8 +65,13 @@ def _derived(purpose: str) -> str:
 
 
 def _signer(purpose: str) -> URLSafeSerializer:
+    return _signer_with(config.in_force().secret_key, purpose)
+
+
+@cache
+def _signer_with(key: str, purpose: str) -> URLSafeSerializer:
     return URLSafeSerializer(
-        config.in_force().secret_key,
+        key,
         salt=f"confbridge link {purpose}",
         signer_kwargs={"digest_method": hashlib.sha256},
     )

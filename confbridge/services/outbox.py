@@ -63,7 +63,8 @@ def add(
     )
     db.session.add(letter)
     db.session.flush()
-    mails = [_mail(letter, attendee, now) for attendee in to]
+    _, _, domain = parseaddr(config.in_force().mail_from)[1].partition("@")
+    mails = [_mail(letter, attendee, now, domain) for attendee in to]
     if mails:
         db.session.execute(insert(Mail), mails)
 
@@ -181,14 +182,14 @@ def deliveries(meetings: Sequence[Meeting]) -> dict[int, Mail]:
     return {mail.attendee_id: mail for mail in mails}
 
 
-def _mail(letter: Letter, attendee: Attendee, now: datetime) -> dict[str, object]:
-    _, _, domain = parseaddr(config.in_force().mail_from)[1].partition("@")
+def _mail(letter: Letter, attendee: Attendee, now: datetime, domain: str) -> dict[str, object]:
+    endpoint = attendee.endpoint
     return {
         "letter_id": letter.id,
         "attendee_id": attendee.id,
         "message_id": f"<{uuid.uuid4()}@{domain}>",
-        "recipient": attendee.endpoint.email,
-        "name": attendee.endpoint.name,
+        "recipient": endpoint.email,
+        "name": endpoint.name,
         "role": attendee.role,
         "partstat": attendee.partstat,
         "due": now,

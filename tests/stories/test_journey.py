@@ -45,6 +45,8 @@ class Journey:
         self.everybody_is_invited()
         self.they_answer()
         self.two_join_and_see_each_other()
+        self.a_guest_joins_with_the_pin()
+        self.whoever_cannot_come_in_is_told_why()
         self.the_operator_sees_who_is_in()
         self.one_leaves_and_the_meeting_ends()
         self.attendance_says_who_came()
@@ -82,12 +84,13 @@ class Journey:
         page.fill("#minutes", str(LASTS))
         page.get_by_text("Khách và thời gian dự phòng").click()
         page.fill("#tail_minutes", "0")
+        page.fill("#guest_ports", "1")
         for code in codes:
             page.check(f'input[name="endpoint"][value="{code}"]')
 
     def the_secretary_books(self):
         page = self.signed_in("thuky")
-        soon = datetime.now(UTC) + timedelta(seconds=75)
+        soon = datetime.now(UTC) + timedelta(seconds=60)
         self.starts = soon.replace(second=0, microsecond=0) + timedelta(minutes=1)
         self.ends = self.starts + timedelta(minutes=LASTS)
         self.fill_in(page, SITES)
@@ -166,10 +169,8 @@ class Journey:
     def two_join_and_see_each_other(self):
         self.joined = {}
         for code in ("BA-1", "STC-1"):
-            person = self.person(code)
-            person.page.goto(self.links[code][1])
-            person.page.get_by_role("button", name="Kiểm tra camera và micrô").click()
-            person.page.locator('[data-part="ready"]').wait_for(timeout=15_000)
+            self.checked(code, self.links[code][1])
+            person = self.people[code]
             if code == "BA-1":
                 seen = "document.querySelector('[data-part=own]').currentTime > 0.5"
                 wait_for(lambda seen=seen, page=person.page: page.evaluate(seen))
@@ -188,6 +189,41 @@ class Journey:
         again = httpx.post(f"{self.links['BA-1'][1]}/ticket", trust_env=False)
         assert again.status_code == 400  # no form of ours, no ticket
 
+    def checked(self, name, address):
+        """Open a join page and check camera and microphone."""
+        page = self.person(name).page
+        page.goto(address)
+        page.get_by_role("button", name="Kiểm tra camera và micrô").click()
+        page.locator('[data-part="ready"]').wait_for(timeout=15_000)
+        return page
+
+    def a_guest_joins_with_the_pin(self):
+        secretary = self.signed_in("thuky")
+        secretary.goto(f"/meetings/{self.uid}")
+        pin = secretary.locator("dd code").first.inner_text()
+        address = secretary.get_by_role("link", name="Trang dành cho khách").get_attribute("href")
+        page = self.checked("guest", address)
+        page.fill("#name", "Ông Nguyễn Văn Khách")
+        page.fill("#pin", "000000" if pin != "000000" else "111111")
+        page.get_by_role("button", name="Vào họp").click()
+        page.get_by_text("Mã PIN không đúng.").wait_for()
+        page.fill("#pin", pin)
+        page.get_by_role("button", name="Vào họp").click()
+        page.locator('[data-part="conference"]').wait_for(timeout=30_000)
+        wait_for(lambda: len(self.people["guest"].frames_decoded()) == 2, 20)
+
+    def whoever_cannot_come_in_is_told_why(self):
+        page = self.checked("BA-1 again", self.links["BA-1"][1])
+        page.get_by_role("button", name="Vào họp").click()
+        page.get_by_text("Điểm cầu này đang ở trong phòng họp.").wait_for()
+        page = self.person("without camera").page
+        page.add_init_script(REFUSE_CAMERA)
+        page.goto(self.links["SYT-1"][1])
+        page.get_by_role("button", name="Kiểm tra camera và micrô").click()
+        page.get_by_text("Trình duyệt chưa được phép dùng camera và micrô.").wait_for()
+        for name in ("BA-1 again", "without camera"):
+            self.people.pop(name).page.close()
+
     def the_operator_sees_who_is_in(self):
         page = self.people["vanhanh"].page
         page.goto("/conferences")
@@ -200,7 +236,7 @@ class Journey:
         self.photograph(page, "live")
         page.goto("/bridges")
         page.locator(".bridge", has_text="cau-a").locator(
-            "dd", has_text=re.compile("^2/")
+            "dd", has_text=re.compile("^3/")
         ).wait_for(timeout=25_000)
         self.photograph(page, "bridges")
 
@@ -235,7 +271,10 @@ class Journey:
         assert sites["BA-1"]["headcount"] == 12
         assert sites["UBND-1"]["state"] == sites["SYT-1"]["state"] == "absent"
         assert sites["SYT-1"]["reason"] == "Họp Bộ Y tế"
-        assert (found["uninvited"], found["gaps"]) == ([], [])
+        (guest,) = found["uninvited"]
+        assert guest["name"] == "Ông Nguyễn Văn Khách"
+        assert near(guest["sessions"][0]["left"], self.ends)
+        assert found["gaps"] == []
         page = self.signed_in("thuky")
         page.goto(f"/meetings/{self.uid}")
         self.photograph(page, "meeting")
@@ -280,6 +319,13 @@ class Journey:
         page.goto("/meetings/new")
         self.photograph(page, "booking-telephone")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+REFUSE_CAMERA = """
+navigator.mediaDevices.getUserMedia = async () => {
+  throw new DOMException("not allowed", "NotAllowedError");
+};
+"""
 
 
 def near(text, moment):
