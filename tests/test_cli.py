@@ -41,7 +41,8 @@ def test_the_demo_prints_passwords_that_work(run):
     assert len(pairs) == 5
     for email, password in pairs:
         with transaction():
-            assert accounts.sign_in(email, password)
+            is_right = accounts.is_right(email, password)
+            assert accounts.sign_in(email, is_right=is_right)
 
 
 def test_the_demo_touches_nothing_that_is_there(run, cast):
@@ -68,7 +69,8 @@ def test_an_account_is_made_with_a_password_from_standard_input(run, cast):
     done = run(*command, "--password-stdin", input="a-long-enough-password\n")
     assert done.exit_code == 0, done.output
     with transaction():
-        assert accounts.sign_in("new@example.org", "a-long-enough-password")
+        assert accounts.is_right("new@example.org", "a-long-enough-password")
+        assert not accounts.is_right("new@example.org", "another-long-password")
     kept = db.session.execute(text("SELECT password_hash FROM accounts")).scalars().all()
     assert any(one.startswith("$argon2id$") for one in kept)
 

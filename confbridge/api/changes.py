@@ -12,10 +12,10 @@ from flask import Response, current_app, g, request
 from confbridge.api.shapes import Shape
 from confbridge.database import transaction
 from confbridge.errors import Invalid, Phrase
-from confbridge.models import IdempotentAnswer
 from confbridge.services import answers
 
 LONGEST_KEY = 200
+CREATED = 201
 
 
 def body() -> Any:
@@ -54,22 +54,20 @@ def once(make: Callable[[], Shape]) -> Response:
         )
     fingerprint = hashlib.sha256(request.path.encode() + b"\n" + request.get_data()).hexdigest()
     with transaction():
-        known = answers.to(g.account, key) if key else None
-        if known is None:
-            text = json.dumps(make(), ensure_ascii=False)
-            if key:
-                answers.keep(g.account, key, fingerprint, 201, text)
-            return _created(text)
-        return _again(known, fingerprint)
+        kept = answers.claim(g.account, key, fingerprint) if key else None
+        if kept and kept.fingerprint != fingerprint:
+            raise Invalid(
+                **{"Idempotency-Key": Phrase("This key came before with another request.")}
+            )
+        if kept and kept.body:
+            return _created(kept.body, kept.status)
+        text = json.dumps(make(), ensure_ascii=False)
+        if kept:
+            kept.status, kept.body = CREATED, text
+        return _created(text)
 
 
-def _again(known: IdempotentAnswer, fingerprint: str) -> Response:
-    if known.fingerprint != fingerprint:
-        raise Invalid(**{"Idempotency-Key": Phrase("This key came before with another request.")})
-    return _created(known.body, known.status)
-
-
-def _created(text: str, status: int = 201) -> Response:
+def _created(text: str, status: int = CREATED) -> Response:
     answer = _json(text, status)
     version_made = json.loads(text).get("version")
     if version_made:

@@ -14,6 +14,7 @@ from confbridge.api.shapes import Shape
 from confbridge.errors import Invalid, Phrase
 
 MOST = 200
+EARLIEST, LATEST = 1970, 2200
 Item = TypeVar("Item")
 
 
@@ -74,6 +75,8 @@ def moment(name: str) -> datetime | None:
         raise Invalid(
             **{name: Phrase("This is not a date and time such as 2026-11-23T08:00:00+07:00.")}
         ) from error
+    if not EARLIEST <= found.year <= LATEST:
+        raise Invalid(**{name: Phrase("Choose a year from 1970 to 2200.")})
     if found.tzinfo is None:
         raise Invalid(**{name: Phrase("The time has no zone. Add its offset, such as +07:00.")})
     return found

@@ -33,14 +33,17 @@ def presence(sessions: Sequence[Interval], during: Interval, now: datetime) -> P
 
     Two sessions at once count once: a site with two legs was there one time.
     """
-    if not sessions:
+    within = _within(sessions, during)
+    is_in = any(one.end >= now for one in sessions)
+    if not within and not is_in:  # whoever only tried the line beforehand was not there
         begun = during.start <= now
         return Presence(state=PresenceState.ABSENT if begun else PresenceState.NOT_CALLED)
     over = now >= during.end
-    first, last = min(one.start for one in sessions), max(one.end for one in sessions)
+    first = min(one.start for one in sessions)
+    last = max(*(one.end for one in sessions), during.start)
     return Presence(
         state=PresenceState.PRESENT_ONLINE,
-        minutes=_minutes(_within(sessions, during)),
+        minutes=_minutes(within),
         late_minutes=_minutes(max(first - during.start, timedelta())),
         left_early_minutes=_minutes(max(during.end - last, timedelta())) if over else 0,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import httpx
@@ -12,13 +14,21 @@ from confbridge.errors import DriverError
 PATIENCE = httpx.Timeout(3.0, connect=1.0)
 
 
+@cache
+def _client() -> httpx.Client:
+    """Return the client of the process, which keeps its connections."""
+    client = httpx.Client(timeout=PATIENCE, trust_env=False)
+    atexit.register(client.close)
+    return client
+
+
 def post_json(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON object that the bridge answers.
 
     Raises DriverError.
     """
     try:
-        answer = httpx.post(url, json=body, timeout=PATIENCE, trust_env=False)
+        answer = _client().post(url, json=body)
         answer.raise_for_status()
         found = answer.json()
     except httpx.HTTPStatusError as error:

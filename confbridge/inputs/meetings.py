@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from confbridge import clock
+from confbridge import clock, config
 from confbridge.domain.interval import Interval
 from confbridge.domain.rsvp import Partstat, Role, Via
 from confbridge.errors import Phrase
@@ -28,7 +28,8 @@ def _is_ahead(start: datetime) -> datetime:
         raise mistake(Phrase("The start is in the past."))
     if start > clock.now() + FARTHEST:
         raise mistake(Phrase("The start is more than three years ahead."))
-    return start.replace(microsecond=0)  # iCalendar knows no parts of a second
+    # In UTC, where adding minutes means minutes; iCalendar knows no parts of a second.
+    return start.astimezone(UTC).replace(microsecond=0)
 
 
 class Invitee(Draft):
@@ -60,6 +61,13 @@ Endpoints = Annotated[
 ]
 
 
+def _is_ours(timezone: str) -> str:
+    if timezone != config.in_force().timezone:
+        zone = config.in_force().timezone
+        raise mistake(Phrase("Choose one of: %(choices)s.", choices=zone))
+    return timezone
+
+
 class MeetingDraft(Draft):
     """A meeting that somebody wants to book."""
 
@@ -73,6 +81,8 @@ class MeetingDraft(Draft):
     guest_ports: Guests = 0
     lead_minutes: Margin = 15
     tail_minutes: Margin = 15
+    timezone: Annotated[str, AfterValidator(_is_ours)] | None = None
+    state: Literal["scheduled"] = "scheduled"
     dry_run: bool = False
 
     @property

@@ -9,4 +9,9 @@ from confbridge.services import attendance
 def work_on_one() -> bool:
     """Work on one batch; say whether there was one."""
     with transaction():
-        return attendance.work_on_next_events()
+        batch = attendance.claim_next_events()
+    if batch is None:
+        return False
+    with transaction():
+        attendance.work_on_events(batch)
+    return True

@@ -25,7 +25,7 @@ def deliver_one() -> bool:
     except MailError as error:
         log.warning("mail %s, try %s: %s", mail.id, mail.tries, error)
         with transaction():
-            outbox.not_sent(mail, error)
+            outbox.not_sent(dispatch, error)
         return not error.server
     with transaction():
         outbox.sent(mail.id)

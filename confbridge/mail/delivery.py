@@ -36,6 +36,9 @@ def deliver(message: EmailMessage, url: str) -> None:
     except smtplib.SMTPRecipientsRefused as error:
         code, text = next(iter(error.recipients.values()))
         raise MailError(f"{code} {_readable(text)}", permanent=code >= 500) from error
+    except smtplib.SMTPSenderRefused as error:
+        # Our own sender or sign-in: the trouble of every mail, and not of this one.
+        raise MailError(f"{error.smtp_code} {_readable(error.smtp_error)}", server=True) from error
     except smtplib.SMTPResponseException as error:
         raise MailError(
             f"{error.smtp_code} {_readable(error.smtp_error)}", permanent=error.smtp_code >= 500
@@ -46,6 +49,7 @@ def deliver(message: EmailMessage, url: str) -> None:
         # Whether QUIT works no longer matters to the mail.
         with suppress(OSError, smtplib.SMTPException):
             server.quit()
+        server.close()
 
 
 def check(url: str) -> str:

@@ -34,6 +34,7 @@ class Leg(Base):
     source: Mapped[str]
     joined: Mapped[datetime] = mapped_column(UTCDateTime)
     left: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: still in
+    left_source: Mapped[str] = mapped_column(default="")  # how we know that it ended
     seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     __table_args__ = (
@@ -53,6 +54,7 @@ class BridgeEvents(Base):
     received_at: Mapped[datetime] = mapped_column(UTCDateTime)
     body: Mapped[str]
     due: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    tries: Mapped[int] = mapped_column(default=0)
     trouble: Mapped[str] = mapped_column(default="")
 
     __table_args__ = (Index("ix_bridge_events_due", "due"),)

@@ -61,6 +61,7 @@ class MailState(StrEnum):
     QUEUED = "queued"
     SENT = "sent"
     FAILED = "failed"
+    SUPERSEDED = "superseded"  # never sent, because a later letter says it all
 
 
 class Mail(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, true
+from sqlalchemy import ColumnElement, Select, exists, false, or_, select, true
 from sqlalchemy.orm import joinedload, undefer
 
 from confbridge import clock
@@ -84,6 +84,16 @@ def meeting_is_visible(account: Account) -> ColumnElement[bool]:
     return or_(Meeting.organizer_id == account.id, Meeting.host_id.in_(own), invited)
 
 
+def meeting_is_own(account: Account) -> ColumnElement[bool]:
+    """Return the condition under which `account` runs a meeting: knows its links, watches it."""
+    if account.role in SEE_ALL:
+        return true()
+    if account.role != Role.SECRETARIAT:
+        return false()
+    own = _tree_below(account.organisation_id)
+    return or_(Meeting.organizer_id == account.id, Meeting.host_id.in_(own))
+
+
 def host(account: Account, code: str) -> Organisation:
     """Return the organisation in whose name `account` may convene.
 
@@ -163,7 +173,7 @@ def mail(account: Account, number: int, *, to_change: bool = False) -> Mail:
 
 
 def mails(account: Account) -> Select[Mail]:
-    """Return the question for all mails that `account` may read.
+    """Return the question for all mails that `account` may read: they hold others' links.
 
     Raises NotAllowed.
     """
@@ -172,7 +182,7 @@ def mails(account: Account) -> Select[Mail]:
         select(Mail)
         .join(Attendee, Attendee.id == Mail.attendee_id)
         .join(Meeting, Meeting.id == Attendee.meeting_id)
-        .where(meeting_is_visible(account))
+        .where(meeting_is_own(account))
     )
 
 

@@ -57,21 +57,25 @@ def create(
     return account
 
 
-def sign_in(email: str, password: str) -> Account | None:
-    """Return the account if the password is right; None counts as a failed try.
-
-    The caller commits also when it is wrong: the count must survive. Argon2
-    is slow by design, so this is the one transaction that takes long; it
-    writes only its own row.
-    """
+def is_right(email: str, password: str) -> bool:
+    """Say whether the password is right; takes as long where there is no such account."""
     account = _by_email(email.strip().lower())
-    right = _matches(account.password_hash if account else _nobody, password)
+    return _matches(account.password_hash if account else _nobody, password) and bool(account)
+
+
+def sign_in(email: str, *, is_right: bool) -> Account | None:
+    """Return the account if it may sign in now; None counts as a failed try.
+
+    The caller commits also when it is wrong: the count must survive.
+    """
+    asked = select(Account).where(Account.email == email.strip().lower())
+    account = db.session.scalar(asked.with_for_update(of=Account))
+    now = clock.now()
     if account is None or not account.active:
         return None
-    now = clock.now()
     if account.locked_until and account.locked_until > now:
         return None
-    if right:
+    if is_right:
         account.failed_sign_ins, account.locked_until = 0, None
         audit.record(account.email, "signed in", f"account {account.email}")
         return account

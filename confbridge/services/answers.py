@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, text
 
 from confbridge import clock
-from confbridge.database import db
+from confbridge.database import UTCDateTime, db
 from confbridge.models import Account, IdempotentAnswer
 
 
-def to(account: Account, key: str) -> IdempotentAnswer | None:
-    """Return what was answered to this key before."""
-    return db.session.scalar(
-        select(IdempotentAnswer).where(
-            IdempotentAnswer.account_id == account.id, IdempotentAnswer.key == key
-        )
-    )
+def claim(account: Account, key: str, fingerprint: str) -> IdempotentAnswer:
+    """Return the answer kept under this key; one just made has no body yet.
 
-
-def keep(account: Account, key: str, fingerprint: str, status: int, body: str) -> None:
-    """Keep an answer, in the transaction that made what it tells of."""
-    db.session.add(
-        IdempotentAnswer(
-            account_id=account.id,
-            key=key,
-            fingerprint=fingerprint,
-            status=status,
-            body=body,
-            at=clock.now(),
-        )
+    Whoever comes with the same key meanwhile waits here until this transaction ends.
+    """
+    made = text(
+        "INSERT INTO idempotent_answers (account_id, key, fingerprint, status, body, at)"
+        " VALUES (:account, :key, :fingerprint, 0, '', :at) ON CONFLICT DO NOTHING"
+    ).bindparams(bindparam("at", type_=UTCDateTime()))
+    given = {"account": account.id, "key": key, "fingerprint": fingerprint, "at": clock.now()}
+    db.session.execute(made, given)
+    asked = select(IdempotentAnswer).where(
+        IdempotentAnswer.account_id == account.id, IdempotentAnswer.key == key
     )
-    db.session.flush()
+    return db.session.scalars(asked).one()

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select, update
-from sqlalchemy.orm import undefer
+from sqlalchemy import distinct, exists, func, or_, select, update
+from sqlalchemy.orm import aliased, undefer
 
 from confbridge import clock, drivers
 from confbridge.database import db
@@ -29,7 +29,8 @@ from confbridge.models import (
 )
 from confbridge.services import links
 
-LEASE = timedelta(minutes=1)
+LEASE = timedelta(seconds=20)
+MOST_TRIES = 5
 EVENTS_LATE = timedelta(seconds=20)  # so long an event may be behind what asking finds
 
 
@@ -98,32 +99,56 @@ def reporting_bridge(code: str, user: str, password: str) -> Bridge:
     raise NotAllowed(Phrase("These are not the credentials of a bridge."))
 
 
-def work_on_next_events() -> bool:
-    """Work on the oldest batch, whole or not at all; say whether there was one."""
+def claim_next_events() -> int | None:
+    """Take the oldest batch of a bridge for LEASE, and return its id.
+
+    A bridge's batches are worked on in their order: while one is held, or
+    waits to be tried again, the later ones wait with it, and are given up on
+    after MOST_TRIES so that one that breaks us does not block the rest.
+    """
     now = clock.now()
+    earlier = aliased(BridgeEvents)
+    first = ~exists().where(
+        earlier.bridge_id == BridgeEvents.bridge_id,
+        earlier.id < BridgeEvents.id,
+        earlier.due.is_not(None),
+    )
     batch = db.session.scalar(
         select(BridgeEvents)
-        .where(BridgeEvents.due <= now)
+        .where(BridgeEvents.due <= now, first)
         .order_by(BridgeEvents.id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=BridgeEvents, skip_locked=True)
         .limit(1)
     )
     if batch is None:
-        return False
-    batch.due = None
-    asked = select(Bridge).where(Bridge.id == batch.bridge_id).options(undefer(Bridge.secrets))
-    bridge = db.session.scalars(asked).one()
+        return None
+    batch.tries += 1
+    batch.due = now + LEASE if batch.tries <= MOST_TRIES else None
+    batch.trouble = "" if batch.due else "given up on"
+    return batch.id
+
+
+def work_on_events(batch_id: int) -> None:
+    """Record what a batch says, whole or not at all."""
+    batch = db.session.get(BridgeEvents, batch_id)
+    if batch is None or batch.due is None:
+        return
+    bridge = db.session.scalars(
+        select(Bridge)
+        .where(Bridge.id == batch.bridge_id)
+        .options(undefer(Bridge.secrets))
+        .with_for_update(key_share=True)  # a visit to the bridge writes the same legs
+    ).one()
     try:
         driver = drivers.load(bridge.driver, {**bridge.settings, **bridge.secrets})
         events = driver.events(batch.body) if isinstance(driver, CanReportEvents) else []
     except DriverError as error:
-        batch.trouble = str(error)
-        return True
+        batch.trouble, batch.due = str(error), None
+        return
     for event in events:
         apply(bridge.id, event)
     heard(bridge.id, "events")
     db.session.delete(batch)
-    return True
 
 
 def apply(bridge_id: int, event: Event) -> None:
@@ -149,12 +174,26 @@ def legs_by_room(bridge_id: int) -> dict[str, frozenset[str]]:
     return {room: frozenset(legs) for room, legs in rooms.items()}
 
 
-def legs_of(allocation: Allocation, attendee: Attendee) -> int:
-    """Say how many legs of an attendee are in."""
+def legs_of(allocation: Allocation, attendee: Attendee | None) -> int:
+    """Say how many legs of an attendee (None: of guests) are in."""
     asked = select(func.count(Leg.id)).where(
-        Leg.allocation_id == allocation.id, Leg.attendee_id == attendee.id, Leg.left.is_(None)
+        Leg.allocation_id == allocation.id,
+        Leg.attendee_id == (attendee.id if attendee else None),
+        Leg.left.is_(None),
     )
     return db.session.scalars(asked).one()
+
+
+def sites_in(occurrences: Sequence[Occurrence]) -> dict[int, int]:
+    """Return how many of the invited endpoints are in, by the occurrence's id."""
+    asked = (
+        select(Allocation.occurrence_id, func.count(distinct(Leg.attendee_id)))
+        .join(Leg, Leg.allocation_id == Allocation.id)
+        .where(Allocation.occurrence_id.in_([one.id for one in occurrences]))
+        .where(Leg.left.is_(None), Leg.attendee_id.is_not(None))
+        .group_by(Allocation.occurrence_id)
+    )
+    return {int(number): int(count) for number, count in db.session.execute(asked)}
 
 
 def compare(bridge_id: int, found: Mapping[str, Sequence[Participant]], asked_at: datetime) -> None:
@@ -166,11 +205,11 @@ def compare(bridge_id: int, found: Mapping[str, Sequence[Participant]], asked_at
         known = {leg.leg: leg for leg in _legs(allocation.id)}
         for leg in known.values():
             if leg.left is None and leg.leg not in here and leg.joined < asked_at:
-                leg.left = asked_at
+                leg.left, leg.left_source = asked_at, LegSource.POLL
             elif leg.leg in here:
                 leg.seen_at = asked_at
                 if leg.left is not None and leg.left < asked_at - EVENTS_LATE:
-                    leg.left = None  # an event was wrong, or of another one
+                    leg.left, leg.left_source = None, ""  # an event was of another one
         for one in here.values():
             if one.leg not in known:
                 db.session.add(_new_leg(allocation, one, LegSource.POLL, asked_at))
@@ -200,12 +239,14 @@ def not_heard(bridge_id: int, why: str, since: datetime) -> None:
 def everybody_left(bridge_id: int) -> None:
     """Close every leg of a bridge that was restarted, when it was last seen."""
     rooms = select(Allocation.id).where(Allocation.bridge_id == bridge_id)
-    _close(Leg.allocation_id.in_(rooms), None)
+    still_in = update(Leg).where(Leg.allocation_id.in_(rooms), Leg.left.is_(None))
+    db.session.execute(still_in.values(left=Leg.seen_at, left_source="restart"))
 
 
 def everybody_left_room(allocation_id: int) -> None:
     """Close every leg of a room that has been closed."""
-    _close(Leg.allocation_id == allocation_id, clock.now())
+    still_in = update(Leg).where(Leg.allocation_id == allocation_id, Leg.left.is_(None))
+    db.session.execute(still_in.values(left=clock.now(), left_source="closed"))
 
 
 def _site(
@@ -265,12 +306,9 @@ def _left(bridge_id: int, event: Left) -> None:
         condition &= Leg.handle.startswith(event.handle, autoescape=True)
     elif event.handle:
         condition &= Leg.handle == event.handle
-    _close(condition, event.at)
-
-
-def _close(condition: ColumnElement[bool], at: datetime | None) -> None:
-    still_in = update(Leg).where(condition, Leg.left.is_(None))
-    db.session.execute(still_in.values(left=at if at else Leg.seen_at))
+    # What asking found later than it happened, the event puts right.
+    ended = update(Leg).where(condition, Leg.left.is_(None) | (Leg.left > event.at))
+    db.session.execute(ended.values(left=event.at, left_source=LegSource.EVENT))
 
 
 def _new_leg(allocation: Allocation, who: Participant, source: LegSource, joined: datetime) -> Leg:
@@ -299,8 +337,10 @@ def _attendee_by(allocation: Allocation, token: str) -> int | None:
 
 
 def _miss_events(bridge_id: int, legs: Iterable[Leg], asked_at: datetime) -> None:
-    """State a gap if a leg was found by asking and its event has not come."""
+    """State a gap if a join or a leave was found by asking and its event has not come."""
     for leg in legs:
+        if leg.left and leg.left_source == LegSource.POLL and leg.left < asked_at - EVENTS_LATE:
+            not_heard(bridge_id, "events", leg.left)
         is_late = leg.joined < asked_at - EVENTS_LATE
         if leg.source == LegSource.POLL and leg.left is None and is_late:
             not_heard(bridge_id, "events", leg.joined)

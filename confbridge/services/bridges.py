@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import undefer
 
 from confbridge import clock, drivers
@@ -183,6 +183,7 @@ def visited(bridge_id: int, findings: Findings, asked_at: datetime) -> BridgeSta
     bridge.heard_at = asked_at
     attendance.compare(bridge_id, findings.participants, asked_at)
     _reopen_forgotten(bridge_id, findings.counts, asked_at)
+    _close_orphans(bridge_id, findings.counts, asked_at)
     return changed
 
 
@@ -220,10 +221,23 @@ def _reopen_forgotten(bridge_id: int, counts: Mapping[str, int], asked_at: datet
         Allocation.opened_at < asked_at,
         Allocation.closed_at.is_(None),
         Allocation.open_at.is_(None),
-        Allocation.close_at > asked_at,
+        Allocation.ends > asked_at,
         Allocation.room.not_in(counts.keys()),
     )
     db.session.execute(forgotten.values(open_at=clock.now()))
+
+
+def _close_orphans(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> None:
+    """Have every room closed that is there and should not be: its opener died, say."""
+    gone = ~Allocation.live | Allocation.closed_at.is_not(None)
+    orphans = update(Allocation).where(
+        Allocation.bridge_id == bridge_id,
+        gone,
+        Allocation.close_at.is_(None),
+        or_(Allocation.closed_at.is_(None), Allocation.closed_at < asked_at),
+        Allocation.room.in_(counts.keys()),
+    )
+    db.session.execute(orphans.values(close_at=clock.now()))
 
 
 def _check_settings(kind: str, settings: Mapping[str, str], secrets: Mapping[str, str]) -> None:

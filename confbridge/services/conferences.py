@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload, undefer
 
 from confbridge import clock
 from confbridge.database import db
+from confbridge.domain.health import BridgeState
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.drivers import RoomSpec
 from confbridge.errors import DriverError
@@ -60,13 +61,13 @@ class RoomOrder:
 
 
 def live(account: Account) -> Sequence[Occurrence]:
-    """Return the occurrences with an open room that `account` may see, in order of time."""
+    """Return the occurrences with an open room that `account` may watch, in order of time."""
     asked = (
         select(Occurrence)
         .join(Allocation, Allocation.occurrence_id == Occurrence.id)
         .join(Meeting, Meeting.id == Occurrence.meeting_id)
         .where(Allocation.opened_at.is_not(None), Allocation.closed_at.is_(None))
-        .where(access.meeting_is_visible(account))
+        .where(access.meeting_is_own(account))
         .options(joinedload(Occurrence.meeting))
         .order_by(Occurrence.starts, Occurrence.id)
     )
@@ -76,7 +77,7 @@ def live(account: Account) -> Sequence[Occurrence]:
 def claim_next_to_open() -> RoomOrder | None:
     """Take the room that should have been open longest, for LEASE."""
     now = clock.now()
-    wanted = Allocation.live & (Allocation.open_at <= now) & (Allocation.close_at > now)
+    wanted = Allocation.live & (Allocation.open_at <= now) & (Allocation.ends > now)
     allocation = _first(wanted, Allocation.open_at)
     if allocation is None:
         return None
@@ -102,7 +103,7 @@ def opening_failed(order: RoomOrder, error: DriverError) -> None:
     allocation = _again(order)
     allocation.trouble = str(error)
     if allocation.open_at == order.lease:
-        allocation.open_at = clock.now() + _wait(allocation)
+        allocation.open_at = clock.now() + RETRY
 
 
 def claim_next_to_close() -> RoomOrder | None:
@@ -148,19 +149,11 @@ def entrance(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None
     """Say whether the attendee (None: a guest) can go in, and how."""
     allocation = access.allocation_of(occurrence)
     opens_at = occurrence.starts - meeting.lead
-    if meeting.state == MeetingState.CANCELLED or allocation is None:
-        return Entrance(door=Door.CANCELLED, opens_at=opens_at)
-    opens_at = allocation.starts
-    now = clock.now()
-    if allocation.closed_at or now >= allocation.ends or meeting.state == MeetingState.OVER:
-        return Entrance(door=Door.OVER, opens_at=opens_at)
-    if not allocation.is_open:
-        door = Door.EARLY if now < allocation.starts else Door.NOT_READY
+    door = _door(meeting, allocation, attendee)
+    if door is not Door.OPEN or allocation is None:
         return Entrance(door=door, opens_at=opens_at)
-    if attendee is not None and attendance.legs_of(allocation, attendee) >= attendee.ports:
-        return Entrance(door=Door.TAKEN, opens_at=opens_at)
     return Entrance(
-        door=Door.OPEN,
+        door=door,
         opens_at=opens_at,
         ports=allocation.ports,
         call=call_for(allocation),
@@ -168,6 +161,25 @@ def entrance(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None
         pin=links.pin(occurrence.id),
         token=links.access_token(allocation.room, attendee.id if attendee else None),
     )
+
+
+def _door(meeting: Meeting, allocation: Allocation | None, attendee: Attendee | None) -> Door:
+    now = clock.now()
+    if meeting.state == MeetingState.CANCELLED or allocation is None:
+        return Door.CANCELLED
+    if allocation.closed_at or now >= allocation.ends or meeting.state == MeetingState.OVER:
+        return Door.OVER
+    if not allocation.is_open:
+        return Door.EARLY if now < allocation.starts else Door.NOT_READY
+    if allocation.bridge.state != BridgeState.UP:  # asking it would only keep others waiting
+        return Door.NOT_READY
+    return _room_for(meeting, attendee, attendance.legs_of(allocation, attendee))
+
+
+def _room_for(meeting: Meeting, attendee: Attendee | None, legs: int) -> Door:
+    if attendee is None:
+        return Door.FULL if legs >= meeting.guest_ports else Door.OPEN
+    return Door.TAKEN if legs >= attendee.ports else Door.OPEN
 
 
 def call_for(allocation: Allocation) -> Call:
@@ -213,6 +225,10 @@ def _meeting_of(allocation: Allocation) -> Meeting:
 
 def _again(order: RoomOrder) -> Allocation:
     asked = select(Allocation).where(Allocation.id == order.allocation_id)
+    # The meeting first, as every change of it does, so that the two cannot wait for each other.
+    meeting = select(Meeting.id).join(Occurrence).join(Allocation)
+    meeting = meeting.where(Allocation.id == order.allocation_id)
+    db.session.execute(meeting.with_for_update(of=Meeting))
     return db.session.scalars(asked.with_for_update(of=Allocation)).one()
 
 

@@ -58,6 +58,18 @@ def listed(wanted: Wanted, *, limit: int = 2000, after: int = 0) -> Sequence[End
     return db.session.scalars(asked).all()
 
 
+def listed_with(meeting: Meeting | None) -> Sequence[Endpoint]:
+    """Return endpoints that can be chosen for a meeting: those in use, and its own."""
+    own = {one.endpoint_id for one in meeting.attendees} if meeting else set()
+    asked = (
+        select(Endpoint)
+        .options(joinedload(Endpoint.organisation))
+        .where(Endpoint.active | Endpoint.id.in_(own))
+        .order_by(Endpoint.id)
+    )
+    return db.session.scalars(asked).all()
+
+
 def busy(endpoint: Endpoint, since: datetime, until: datetime, *, reader: Account) -> list[Busy]:
     """Return when the endpoint is taken, in order; reservations never overlap."""
     within = Interval(since, until)

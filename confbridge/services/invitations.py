@@ -18,14 +18,14 @@ def invite(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> N
     outbox.add(meeting, LetterKind.INVITATION, attendees, contact=_contact(by))
 
 
-def ask_anew(meeting: Meeting, *, by: Account) -> None:
-    """Send all a REQUEST for another time: a new SEQUENCE, and every answer is open (S3)."""
+def ask_anew(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:
+    """Send each a REQUEST for another time: a new SEQUENCE, and every answer is open (S3)."""
     meeting.sequence += 1
-    for attendee in meeting.attendees:
+    for attendee in attendees:
         attendee.partstat = Partstat.NEEDS_ACTION
         attendee.comment, attendee.delegates, attendee.headcount = "", "", None
         attendee.via, attendee.answered_at = "", None
-    outbox.add(meeting, LetterKind.MOVED, meeting.attendees, contact=_contact(by))
+    outbox.add(meeting, LetterKind.MOVED, attendees, contact=_contact(by))
 
 
 def tell_of_change(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,9 +54,7 @@ def change(meeting: Meeting, wanted: MeetingChange, *, by: Account) -> None:
 
     Raises Invalid, Conflict, Clash.
     """
-    lifecycle.check_changeable(MeetingState(meeting.state))
-    if meeting.occurrence.ends <= clock.now():
-        raise Conflict(Phrase("The meeting is over; it cannot be changed."))
+    _check_ahead(meeting)
     was = _Shape.of(meeting)
     added, removed = _change_list(meeting, wanted.endpoints)
     _change_words(meeting, wanted)
@@ -79,6 +77,7 @@ def cancel(meeting: Meeting, reason: str, *, by: Account) -> None:
     Raises Conflict.
     """
     lifecycle.check_step(MeetingState(meeting.state), MeetingState.CANCELLED)
+    _check_ahead(meeting)
     invitations.call_off(meeting, reason, by=by)
     allocation.release(meeting.occurrence)
     meeting.state = meeting.occurrence.state = MeetingState.CANCELLED
@@ -93,7 +92,7 @@ def remind(meeting: Meeting, *, by: Account) -> int:
 
     Raises Conflict.
     """
-    lifecycle.check_changeable(MeetingState(meeting.state))
+    _check_ahead(meeting)
     return invitations.remind(meeting, by=by)
 
 
@@ -149,17 +148,20 @@ def listed(
     return db.session.scalars(asked).all()
 
 
-def endpoints_named(invitees: Sequence[Invitee]) -> dict[str, Endpoint]:
-    """Return the endpoints by code, in the order named.
+def endpoints_named(
+    invitees: Sequence[Invitee], own: Collection[Attendee] = ()
+) -> dict[str, Endpoint]:
+    """Return the endpoints by code, in the order named; a retired one only if it is `own`.
 
     Raises Invalid.
     """
+    known = [attendee.endpoint_id for attendee in own]
     codes = [invitee.code for invitee in invitees]
     found = {
         endpoint.code: endpoint
         for endpoint in db.session.scalars(
             select(Endpoint)
-            .where(Endpoint.code.in_(codes), Endpoint.active)
+            .where(Endpoint.code.in_(codes), Endpoint.active | Endpoint.id.in_(known))
             .options(joinedload(Endpoint.organisation))
         )
     }
@@ -230,12 +232,23 @@ class _Shape:
     during: Interval
     span: Interval
     ports: int
+    roles: Mapping[int, str]  # by the attendee's id
+    legs: Mapping[int, int]
 
     @classmethod
     def of(cls, meeting: Meeting) -> _Shape:
         during = meeting.occurrence.during
         words = (meeting.title, meeting.agenda, meeting.chair)
-        return cls(words, during, _span(meeting, during), meeting.ports)
+        roles = {one.id: one.role for one in meeting.attendees}
+        legs = {one.id: one.ports for one in meeting.attendees}
+        return cls(words, during, _span(meeting, during), meeting.ports, roles, legs)
+
+
+def _check_ahead(meeting: Meeting) -> None:
+    """Raise Conflict unless the meeting can still be changed: its end is ahead."""
+    lifecycle.check_changeable(MeetingState(meeting.state))
+    if meeting.occurrence.ends <= clock.now():
+        raise Conflict(Phrase("The meeting is over; it cannot be changed."))
 
 
 def _span(meeting: Meeting, during: Interval) -> Interval:
@@ -301,7 +314,7 @@ def _change_list(
     """Put endpoints on the list and take them off it; return who was added and removed."""
     if invitees is None:
         return [], []
-    endpoints = endpoints_named(invitees)
+    endpoints = endpoints_named(invitees, meeting.attendees)
     before = {attendee.endpoint.code: attendee for attendee in meeting.attendees}
     removed = [one for code, one in before.items() if code not in endpoints]
     added = []
@@ -357,11 +370,10 @@ def _tell(
     if removed:
         invitations.withdraw(meeting, removed, by=by)
     now = _Shape.of(meeting)
+    stayed = [one for one in meeting.attendees if one not in added]
     if now.during != was.during:
-        invitations.ask_anew(meeting, by=by)
-        return
+        invitations.ask_anew(meeting, stayed, by=by)
+    elif told := [one for one in stayed if now.words != was.words or was.roles[one.id] != one.role]:
+        invitations.tell_of_change(meeting, told, by=by)
     if added:
         invitations.invite(meeting, added, by=by)
-    if now.words != was.words:
-        stayed = [one for one in meeting.attendees if one not in added]
-        invitations.tell_of_change(meeting, stayed, by=by)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -17,7 +17,7 @@ from confbridge.mail.compose import Copy
 from confbridge.models import Account, Attendee, Letter, LetterKind, Mail, MailState, Meeting
 from confbridge.services import access, audit, links
 
-LEASE = timedelta(seconds=70)  # longer than the slowest mail server is waited for
+LEASE = timedelta(minutes=2)  # longer than the slowest mail server is waited for
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=30)
 LANGUAGE = "vi"  # of the province's letters
@@ -31,10 +31,11 @@ class Dispatch:
     mail: Mail
     letter: Letter
     uid: str
+    lease: datetime | None = None  # how long it is ours; None when it is only to be read
 
 
 def add(
-    meeting: Meeting, kind: LetterKind, to: Iterable[Attendee], *, contact: str, reason: str = ""
+    meeting: Meeting, kind: LetterKind, to: Sequence[Attendee], *, contact: str, reason: str = ""
 ) -> None:
     """Queue one letter, frozen as things are now, and a mail to each attendee.
 
@@ -63,6 +64,8 @@ def add(
     )
     db.session.add(letter)
     db.session.flush()
+    if letter.sequence or kind != LetterKind.INVITATION:
+        _supersede(to)
     _, _, domain = parseaddr(config.in_force().mail_from)[1].partition("@")
     mails = [_mail(letter, attendee, now, domain) for attendee in to]
     if mails:
@@ -76,7 +79,7 @@ def claim_next_due() -> Dispatch | None:
         select(Mail, Meeting.uid)
         .join(Letter, Letter.id == Mail.letter_id)
         .join(Meeting, Meeting.id == Letter.meeting_id)
-        .where(Mail.due <= now)
+        .where(Mail.due <= now, Mail.state == MailState.QUEUED)
         .order_by(Mail.due, Mail.id)
         .with_for_update(of=Mail, skip_locked=True)
         .limit(1)
@@ -86,7 +89,7 @@ def claim_next_due() -> Dispatch | None:
     mail, uid = found
     mail.due = now + LEASE
     mail.tries += 1
-    return Dispatch(mail, mail.letter, uid)
+    return Dispatch(mail, mail.letter, uid, mail.due)
 
 
 def copy_of(dispatch: Dispatch) -> Copy:
@@ -121,16 +124,22 @@ def copy_of(dispatch: Dispatch) -> Copy:
 
 def sent(mail_id: int) -> None:
     """Record that the mail server has taken it: it is never sent again."""
-    _change(mail_id, state=MailState.SENT, due=None, sent_at=clock.now(), trouble="")
+    taken = update(Mail).where(Mail.id == mail_id)
+    now = clock.now()
+    db.session.execute(taken.values(state=MailState.SENT, due=None, sent_at=now, trouble=""))
 
 
-def not_sent(mail: Mail, error: MailError) -> None:
+def not_sent(dispatch: Dispatch, error: MailError) -> None:
     """Try again later, or give up and show it."""
+    mail = dispatch.mail
+    # Only while the lease is ours: another worker may have sent it meanwhile.
+    ours = update(Mail).where(Mail.id == mail.id, Mail.due == dispatch.lease)
+    ours = ours.where(Mail.state == MailState.QUEUED)
     if error.permanent or mail.tries >= MOST_TRIES:
-        _change(mail.id, state=MailState.FAILED, due=None, trouble=str(error))
+        db.session.execute(ours.values(state=MailState.FAILED, due=None, trouble=str(error)))
     else:
         wait = min(FIRST_RETRY * 2 ** (mail.tries - 1), LONGEST_RETRY)
-        _change(mail.id, due=clock.now() + wait, trouble=str(error))
+        db.session.execute(ours.values(due=clock.now() + wait, trouble=str(error)))
 
 
 def send_again(mail: Mail, *, by: Account) -> None:
@@ -138,8 +147,8 @@ def send_again(mail: Mail, *, by: Account) -> None:
 
     Raises Conflict.
     """
-    if mail.state == MailState.SENT:
-        raise Conflict(Phrase("This mail has been sent."))
+    if mail.state != MailState.FAILED:
+        raise Conflict(Phrase("Only a mail that could not be sent can be sent again."))
     mail.state, mail.due, mail.tries = MailState.QUEUED, clock.now(), 0
     mail.recipient = (
         db.session.scalars(select(Attendee).where(Attendee.id == mail.attendee_id))
@@ -196,5 +205,14 @@ def _mail(letter: Letter, attendee: Attendee, now: datetime, domain: str) -> dic
     }
 
 
-def _change(mail_id: int, **values: object) -> None:
-    db.session.execute(update(Mail).where(Mail.id == mail_id).values(**values))
+def _supersede(attendees: Sequence[Attendee]) -> None:
+    """Withdraw what these have not got yet: whoever reads mail in order is not led astray.
+
+    Every REQUEST says the whole of a meeting, so nothing is lost with an older one.
+    """
+    unsent = (MailState.QUEUED, MailState.FAILED)
+    db.session.execute(
+        update(Mail)
+        .where(Mail.attendee_id.in_([one.id for one in attendees]), Mail.state.in_(unsent))
+        .values(state=MailState.SUPERSEDED, due=None)
+    )

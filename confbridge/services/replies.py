@@ -21,13 +21,17 @@ def by_link(link: str, *, to_change: bool = False) -> Attendee:
 
     Raises NotFound.
     """
+    attendee_id = links.attendee_of(link)
+    if to_change:
+        # The meeting first, as every change of it does: an answer and a move cannot cross.
+        meeting = select(Meeting.id).join(Attendee, Attendee.meeting_id == Meeting.id)
+        meeting = meeting.where(Attendee.id == attendee_id)
+        db.session.execute(meeting.with_for_update(of=Meeting))
     asked = (
         select(Attendee)
-        .where(Attendee.id == links.attendee_of(link), Attendee.invited)
+        .where(Attendee.id == attendee_id, Attendee.invited)
         .options(joinedload(Attendee.meeting))
     )
-    if to_change:
-        asked = asked.with_for_update(of=Attendee)
     found = db.session.scalar(asked)
     if found is None:
         raise NotFound(Phrase("This endpoint is no longer invited to the meeting."))
@@ -43,6 +47,14 @@ def of_endpoint(meeting: Meeting, code: str) -> Attendee:
         if attendee.endpoint.code == code:
             return attendee
     raise Invalid(endpoint=Phrase("“%(code)s” is not invited to this meeting.", code=code))
+
+
+def check_revision(meeting: Meeting, sequence: str) -> None:
+    """Raise Conflict if the answer was meant for an earlier time of the meeting (R3)."""
+    if sequence != str(meeting.sequence):
+        raise Conflict(
+            Phrase("The meeting has been changed since you opened this page. Look, then answer.")
+        )
 
 
 def record(meeting: Meeting, attendee: Attendee, answer: Answer, *, via: Via, by: str) -> None:

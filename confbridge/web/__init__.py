@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from confbridge import config
 from confbridge.doors import say, status_of
@@ -52,11 +52,12 @@ def init_app(app: Flask) -> None:
     protection = CSRFProtect(app)
     app.extensions["confbridge_csrf"] = protection
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # a form left open over lunch is still good
+    app.config["WTF_CSRF_SSL_STRICT"] = False  # our pages send no referrer; the token does it
     app.after_request(let_bridges_in)  # before Talisman's own, which therefore runs first
     Talisman(
         app,
         content_security_policy=POLICY,
-        force_https=settings.is_https,
+        force_https=False,  # the proxy's task: bridges and health checks come from inside
         strict_transport_security=settings.is_https,
         session_cookie_secure=settings.is_https,
         referrer_policy="no-referrer",
@@ -69,10 +70,17 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(500, failure)
     app.context_processor(_view)
+    app.before_request(refuse_nul)
 
     @app.get("/")
     def index() -> ResponseReturnValue:
         return redirect(url_for("meetings.index"))
+
+
+def refuse_nul() -> None:
+    """Refuse an address with a NUL in it, which no database takes in text."""
+    if "\x00" in request.path or any("\x00" in value for value in request.args.values()):
+        raise BadRequest
 
 
 def let_bridges_in(response: Response) -> Response:
@@ -88,6 +96,8 @@ def let_bridges_in(response: Response) -> Response:
 def refusal(error: ConfbridgeError) -> ResponseReturnValue:
     """Show a refusal as a page; who is not signed in is asked to."""
     if isinstance(error, NotSignedIn):
+        if "HX-Request" in request.headers:  # a page that asks for itself: go to the door, whole
+            return "", 401, {"HX-Redirect": url_for("session.sign_in")}
         here = request.full_path.rstrip("?") if request.method == "GET" else ""
         return redirect(url_for("session.sign_in", next=here), code=303)
     problems = error.problems if isinstance(error, Invalid) else {}

@@ -20,12 +20,9 @@ pages = Blueprint("conferences", __name__, url_prefix="/conferences")
 
 @pages.get("")
 def index() -> str:
-    me = account()
-    found = [
-        (one, attendance.of(one.meeting, one), access.allocation_of(one))
-        for one in conferences.live(me)
-        if me.role == "operator" or access.may_change(me, one.meeting)
-    ]
+    live = conferences.live(account())
+    here = attendance.sites_in(live)
+    found = [(one, here.get(one.id, 0), access.allocation_of(one)) for one in live]
     return page("conferences/index.html", conferences=found)
 
 

@@ -34,6 +34,7 @@ WORDS = {
     "queued": Phrase("Queued"),
     "sent": Phrase("Sent"),
     "failed": Phrase("Failed"),
+    "superseded": Phrase("Replaced by a later mail"),
     "invitation": Phrase("Invitation"),
     "moved": Phrase("New time"),
     "changed": Phrase("Update"),

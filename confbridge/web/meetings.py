@@ -24,7 +24,7 @@ from confbridge.inputs.meetings import (
     RecordedAnswer,
     from_form,
 )
-from confbridge.models import Account, Meeting
+from confbridge.models import Account, Endpoint, Meeting
 from confbridge.services import access, endpoints, links, meetings, outbox, replies
 from confbridge.services.meetings import Wanted
 from confbridge.web import pictures
@@ -35,6 +35,7 @@ pages = Blueprint("meetings", __name__, url_prefix="/meetings")
 
 DAY_BEGINS, DAY_ENDS = timedelta(hours=6), timedelta(hours=20)
 PER_PAGE = 50
+EARLIEST, LATEST = 1970, 2200
 
 
 @pages.get("")
@@ -71,6 +72,8 @@ def day(date: str = "") -> str:
         first = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=zone) if date else None
     except ValueError as error:
         raise Invalid(date=Phrase("Choose a date and a time.")) from error
+    if first and not EARLIEST <= first.year <= LATEST:
+        raise Invalid(date=Phrase("Choose a year from 1970 to 2200."))
     now = clock.now()
     midnight = (first or now.astimezone(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
     taken = endpoints.busy_together(Interval(midnight, midnight + timedelta(days=1)), reader=me)
@@ -224,15 +227,14 @@ def _form(  # noqa: PLR0913
     problems: Mapping[str, Phrase] | None = None,
     refused: Refused | None = None,
 ) -> str:
-    listed = endpoints.listed(endpoints.Wanted())
-    groups = [
-        (level, list(some)) for level, some in groupby(listed, lambda one: one.organisation.level)
-    ]
+    groups: dict[str, list[Endpoint]] = {}
+    for endpoint in endpoints.listed_with(meeting):
+        groups.setdefault(endpoint.organisation.level, []).append(endpoint)
     return page(
         "meetings/form.html",
         form=form,
         chosen=set(chosen),
-        groups=groups,
+        groups=groups.items(),
         hosts=[] if meeting else access.hosts(me),
         host=form.get("host") or me.organisation.code,
         meeting=meeting,
@@ -269,6 +271,10 @@ def _wanted(meeting: Meeting, form: Mapping[str, str], chosen: Sequence[str]) ->
     unmoved = _local(meeting.occurrence.starts) == form.get("start", "")[:16]
     if unmoved:
         given.pop("start", None)
+    # The form knows nothing of ports: who has more than one keeps them.
+    ports = {one.endpoint.code: one.ports for one in meeting.attendees}
+    for invitee in given["endpoints"]:
+        invitee["ports"] = ports.get(invitee["code"], 1)
     return parse(MeetingChange, given)
 
 

@@ -33,6 +33,7 @@ def answer(link: str) -> ResponseReturnValue:
         wanted = parse(Answer, given)
         with transaction():
             attendee = replies.by_link(link, to_change=True)
+            replies.check_revision(attendee.meeting, request.form.get("sequence", ""))
             who = f"endpoint {attendee.endpoint.code}"
             replies.record(attendee.meeting, attendee, wanted, via=Via.LINK, by=who)
     except Invalid as error:

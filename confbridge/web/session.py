@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import Babel, refresh
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 
+from confbridge import config
 from confbridge.database import transaction
 from confbridge.errors import NotSignedIn, Phrase
 from confbridge.models import Account
@@ -57,8 +58,10 @@ def sign_in() -> str:
 @pages.post("/sign-in")
 def try_to_sign_in() -> ResponseReturnValue:
     email, password = request.form.get("email", ""), request.form.get("password", "")
+    email = email[:254].replace("\x00", "")
+    is_right = accounts.is_right(email, password[:1000])  # slow by design: before the transaction
     with transaction():
-        found = accounts.sign_in(email[:254], password[:1000])
+        found = accounts.sign_in(email, is_right=is_right)
     if found is None:
         view = page(
             "session/sign_in.html",
@@ -90,7 +93,12 @@ def choose_language() -> ResponseReturnValue:
     refresh()
     answer = redirect(_safe(request.form.get("next", "")), code=303)
     answer.set_cookie(
-        COOKIE, wanted, max_age=365 * 86400, samesite="Lax", secure=request.is_secure, httponly=True
+        COOKIE,
+        wanted,
+        max_age=365 * 86400,
+        samesite="Lax",
+        secure=config.in_force().is_https,
+        httponly=True,
     )
     return answer
 

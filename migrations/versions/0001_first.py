@@ -222,6 +222,7 @@ def upgrade():
     sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('body', sa.String(), nullable=False),
     sa.Column('due', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('tries', sa.Integer(), nullable=False),
     sa.Column('trouble', sa.String(), nullable=False),
     sa.ForeignKeyConstraint(['bridge_id'], ['bridges.id'], name=op.f('fk_bridge_events_bridge_id_bridges')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_bridge_events'))
@@ -455,6 +456,7 @@ def upgrade():
     sa.Column('source', sa.String(), nullable=False),
     sa.Column('joined', sa.DateTime(timezone=True), nullable=False),
     sa.Column('left', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('left_source', sa.String(), nullable=False),
     sa.Column('seen_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['allocation_id'], ['allocations.id'], name=op.f('fk_legs_allocation_id_allocations')),
     sa.ForeignKeyConstraint(['attendee_id'], ['attendees.id'], name=op.f('fk_legs_attendee_id_attendees')),

@@ -9,7 +9,9 @@ from sqlalchemy import func, select
 
 from confbridge.models import Mail, Meeting
 from tests import factories
+from tests.conftest import Client
 from tests.factories import Statements, body, scalar, token
+from tests.services.test_races import at_once
 
 URL = "/api/v1/meetings"
 
@@ -132,6 +134,26 @@ def test_the_same_key_and_body_answer_the_same_once(client, ann):
     other = client.post(URL, json=given | {"title": "Another"}, headers=headers)
     assert other.status_code == 422
     assert set(other.json["problems"]) == {"Idempotency-Key"}
+
+
+def test_two_at_once_with_one_key_book_once(app, cast, ann):
+    headers = ann | {"Idempotency-Key": "k-3"}
+    given = body()
+    app.test_client_class = Client
+
+    def send():
+        return app.test_client().post(URL, json=given, headers=headers)
+
+    answers = at_once(app, [send] * 4)
+    assert [one.status_code for one in answers] == [201] * 4
+    assert len({one.json["uid"] for one in answers}) == 1
+    assert counted(Meeting) == 1
+
+
+def test_what_the_contract_knows_and_we_serve_only_one_of_is_taken(client, ann):
+    assert booked(client, ann, timezone="Asia/Ho_Chi_Minh", state="scheduled")
+    answer = client.post(URL, json=body(timezone="Europe/Berlin", state="draft"), headers=ann)
+    assert set(answer.json["problems"]) == {"timezone", "state"}
 
 
 def test_a_refused_request_may_be_sent_again_with_its_key(client, ann):

@@ -41,6 +41,16 @@ def test_while_the_meeting_goes_on_nobody_has_left_early():
     assert presence([during(0, 20)], MEETING, at(30)).left_early_minutes == 0
 
 
+def test_who_only_tried_the_line_beforehand_was_absent():
+    tried = [during(-15, -10)]
+    assert presence(tried, MEETING, at(-5)).state is PresenceState.NOT_CALLED
+    assert presence(tried, MEETING, at(70)) == Presence(state=PresenceState.ABSENT)
+
+
+def test_who_waits_inside_is_there():
+    assert presence([during(-15, -5)], MEETING, at(-5)).state is PresenceState.PRESENT_ONLINE
+
+
 def test_absence_is_known_only_once_the_meeting_has_begun():
     assert presence([], MEETING, at(-5)).state is PresenceState.NOT_CALLED
     assert presence([], MEETING, at(5)).state is PresenceState.ABSENT

@@ -11,6 +11,7 @@ from confbridge import clock, drivers
 from confbridge.database import db, transaction
 from confbridge.domain.health import BridgeState
 from confbridge.drivers import connect
+from confbridge.errors import DriverError
 from confbridge.jobs import run_until_idle
 from confbridge.jobs.bridges import visit_one
 from confbridge.jobs.conferences import close_one, open_one
@@ -208,6 +209,62 @@ def test_when_the_events_stop_polling_goes_on_and_the_gap_is_stated(
     found = attendance.of(access.meeting(cast.ann, meeting.uid), meeting.occurrence)
     assert found.sites[0].presence.minutes == 30
     assert [gap.why for gap, _ in found.gaps] == ["events"]
+
+
+def test_a_leave_that_only_asking_found_is_a_gap_until_its_event_comes(
+    app, cast, meeting, bridge, clock_at, monkeypatch
+):
+    go_to(clock_at, meeting, minutes=-15)
+    open_one()
+    held = the(Allocation)
+    heard = Heard(**{held.room: []})
+    monkeypatch.setattr(drivers, "connect", lambda *_: heard)
+    start = meeting.occurrence.starts
+    joined = drivers.Joined(at=start, room=held.room, leg="l", name="A", token="", handle="1/2")
+    with transaction():
+        attendance.apply(held.bridge_id, joined)
+    for second in (10, 20, 35):
+        go_to(clock_at, meeting, seconds=second)
+        run_until_idle(app, visit_one)
+    assert the(Leg).left == start + timedelta(seconds=10)
+    assert (the(Gap).why, the(Gap).starts) == ("events", the(Leg).left)
+    left = drivers.Left(at=start + timedelta(seconds=4), room=held.room, leg="l")
+    with transaction():
+        attendance.apply(held.bridge_id, left)
+    assert (the(Leg).left, the(Leg).left_source) == (left.at, "event")
+
+
+def test_a_room_whose_opener_died_after_the_meeting_was_cancelled_is_closed(
+    app, cast, meeting, bridge, clock_at
+):
+    go_to(clock_at, meeting, minutes=-15)
+    with transaction():
+        order = conferences.claim_next_to_open()
+    with transaction():
+        found = access.meeting(cast.ann, meeting.uid, to_change=True)
+        meetings.cancel(found, "Bão", by=cast.ann)
+    run_until_idle(app, close_one)
+    bridge.open_room(order.spec)  # and here its opener dies
+    go_to(clock_at, meeting, minutes=-14)
+    run_until_idle(app, visit_one)
+    run_until_idle(app, close_one)
+    assert bridge.counts() == {}
+
+
+def test_a_finished_meeting_is_not_opened_again_because_closing_failed(
+    app, cast, meeting, bridge, clock_at, monkeypatch
+):
+    go_to(clock_at, meeting, minutes=-15)
+    open_one()
+    go_to(clock_at, meeting, minutes=75)
+    with transaction():
+        order = conferences.claim_next_to_close()
+    with transaction():
+        conferences.closing_failed(order, DriverError("away"))
+    bridge.close_room(order.spec.name, order.spec.secret)
+    run_until_idle(app, visit_one)
+    assert run_until_idle(app, open_one) == 0
+    assert bridge.counts() == {}
 
 
 def test_a_late_event_makes_a_polled_session_exact(

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from confbridge import clock, config
 from confbridge.database import db, transaction
+from confbridge.errors import MailError
 from confbridge.jobs import run_until_idle
 from confbridge.jobs.postman import deliver_one
 from confbridge.models import Mail, MailState
@@ -103,6 +104,18 @@ def test_a_claimed_mail_is_left_alone_until_the_lease_is_over(app, cast, office,
     clock_at(clock.now() + outbox.LEASE + timedelta(seconds=1))
     with transaction():
         assert outbox.claim_next_due()
+
+
+def test_a_worker_that_lost_its_lease_does_not_queue_a_sent_mail_again(app, cast, office, clock_at):
+    factories.meeting(cast.ann, ["E-1"])
+    with transaction():
+        slow = outbox.claim_next_due()
+    clock_at(clock.now() + outbox.LEASE + timedelta(seconds=1))
+    assert deliver_one()
+    with transaction():
+        outbox.not_sent(slow, MailError("too slow", server=True))
+    found = mails()["e-1@example.org"]
+    assert (found.state, found.due) == (MailState.SENT, None)
 
 
 def test_what_was_sent_is_never_sent_again(app, cast, office, clock_at):

@@ -260,6 +260,49 @@ def test_s8_a_removed_endpoint_alone_is_told_and_is_free_again(app, cast):
     assert factories.meeting(cast.ann, ["E-2"])
 
 
+def test_another_role_is_told_to_whom_it_concerns(app, cast):
+    meeting = factories.meeting(cast.ann, ["E-1", "E-2"])
+    roles = [{"code": "E-1"}, {"code": "E-2", "role": "optional"}]
+    assert change(cast, meeting, endpoints=roles).version == 2
+    (letter,) = last_letters()
+    assert (letter.kind, letter.sequence) == (LetterKind.CHANGED, 0)
+    assert recipients(letter) == {"e-2@example.org"}
+
+
+def test_who_is_added_while_the_meeting_moves_is_invited_and_not_asked_anew(app, cast):
+    meeting = factories.meeting(cast.ann, ["E-1"])
+    codes = [{"code": "E-1"}, {"code": "E-2"}]
+    change(cast, meeting, endpoints=codes, start=factories.soon(40).isoformat())
+    moved, invited = last_letters(2)
+    assert (moved.kind, invited.kind) == (LetterKind.MOVED, LetterKind.INVITATION)
+    assert (recipients(moved), recipients(invited)) == ({"e-1@example.org"}, {"e-2@example.org"})
+    assert moved.sequence == invited.sequence == 1
+
+
+def test_a_letter_that_was_not_sent_yet_gives_way_to_a_later_one(app, cast):
+    meeting = factories.meeting(cast.ann, ["E-1", "E-2"])
+    cancel(cast, meeting)
+    states = scalar_all(select(Mail.state).order_by(Mail.id))
+    assert states == ["superseded", "superseded", "queued", "queued"]
+
+
+def test_a_meeting_whose_end_has_passed_can_no_longer_be_cancelled(app, cast, clock_at):
+    meeting = factories.meeting(cast.ann)
+    clock_at(meeting.occurrence.ends)
+    with pytest.raises(Conflict):
+        cancel(cast, meeting)
+
+
+def test_a_retired_endpoint_stays_in_the_meetings_it_has(app, cast):
+    meeting = factories.meeting(cast.ann, ["E-1", "E-2"])
+    with transaction():
+        access.endpoint(cast.carla, "E-2", to_change=True).active = False
+    codes = [{"code": "E-1"}, {"code": "E-2"}, {"code": "E-3"}]
+    assert len(change(cast, meeting, endpoints=codes).attendees) == 3
+    with pytest.raises(Invalid):
+        factories.meeting(cast.ann, ["E-2"], start=factories.soon(50).isoformat())
+
+
 def test_a_removed_endpoint_can_be_invited_again(app, cast):
     meeting = factories.meeting(cast.ann, ["E-1", "E-2"])
     answer(cast, meeting, "E-2")

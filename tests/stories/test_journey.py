@@ -163,7 +163,8 @@ class Journey:
         headers = {"Accept-Language": "vi"}
         with httpx.Client(follow_redirects=True, trust_env=False, headers=headers) as client:
             page = client.get(self.links[code][0]).text
-            given["csrf_token"] = re.search(r'name="csrf_token" value="([^"]+)"', page).group(1)
+            for name in ("csrf_token", "sequence"):
+                given[name] = re.search(rf'name="{name}" value="([^"]+)"', page).group(1)
             return client.post(self.links[code][0], data=given)
 
     def two_join_and_see_each_other(self):

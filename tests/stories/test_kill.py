@@ -59,7 +59,7 @@ def test_killed_while_sending_every_invitation_goes_out_once(one_service, tmp_pa
         assert begun < len(CODES)
         post_office.slow = 0.0
         service.start()
-        wait_for(lambda: recipients(post_office) == set(CODES), 150)
+        wait_for(lambda: recipients(post_office) == set(CODES), 200)
     for code in CODES:
         mails = post_office.of(f"{code.lower()}@ninhthuan.example")
         assert len({mail["Message-ID"] for mail in mails}) == 1
@@ -83,7 +83,7 @@ def test_killed_before_anything_was_sent_everything_is_sent(one_service, tmp_pat
         service.kill()
         post_office.open()
         service.start()
-        wait_for(lambda: recipients(post_office) == set(CODES), 150)
+        wait_for(lambda: recipients(post_office) == set(CODES), 200)
     assert len(post_office.mails) == len(CODES)
 
 

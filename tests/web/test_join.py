@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from confbridge import clock, drivers
 from confbridge.database import db, transaction
@@ -96,6 +97,23 @@ def test_an_endpoint_that_is_in_already_is_told(client, opened, bridge):
         attendance.apply(held.bridge_id, inside)
     assert ask(client, join(opened, 0)).json["door"] == "taken"
     assert ask(client, join(opened, 1)).json["door"] == "open"
+
+
+def test_guests_do_not_take_the_ports_of_the_invited(client, opened, bridge):
+    held = opened.occurrence.allocations[0]
+    token = links.access_token(held.room, None)
+    with transaction():
+        inside = Joined(at=clock.now(), room=held.room, leg="g", name="", token=token, handle="9/9")
+        attendance.apply(held.bridge_id, inside)
+    given = {"name": "Khách", "pin": links.pin(opened.occurrence.id)}
+    assert ask(client, guest(opened), **given).json["door"] == "full"
+    assert ask(client, join(opened)).json["door"] == "open"
+
+
+def test_a_bridge_in_trouble_is_not_asked(client, opened, bridge):
+    with transaction():
+        db.session.execute(text("UPDATE bridges SET state = 'degraded'"))
+    assert ask(client, join(opened)).json["door"] == "not_ready"
 
 
 def test_a_room_that_is_late_is_being_opened(client, meeting, bridge, clock_at):

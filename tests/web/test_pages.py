@@ -8,10 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select
 
-from confbridge.database import transaction
+from confbridge import create_app
+from confbridge.database import db, transaction
+from confbridge.inputs import parse
+from confbridge.inputs.meetings import MeetingChange
 from confbridge.models import Account, Mail, Meeting
-from confbridge.services import accounts, links
+from confbridge.services import access, accounts, links, meetings
 from tests import factories
+from tests.conftest import settings
 from tests.factories import Statements, scalar, sign_in
 
 PASSWORD = "a-long-enough-password"
@@ -62,7 +66,7 @@ SEEN = {
     "/conferences/{occurrence}": (200, 403, 200, 404, 200),
     "/conferences/{occurrence}/attendance": (200, 403, 200, 404, 200),
     "/outbox": (200, 403, 200, 200, 200),
-    "/outbox/{mail}": (200, 403, 200, 404, 200),
+    "/outbox/{mail}": (200, 403, 200, 404, 200),  # a mail holds the links of its endpoint
 }
 
 
@@ -206,6 +210,84 @@ def test_a_meeting_is_changed_by_its_form(client, cast, meeting):
     assert stale.status_code == 412
 
 
+def test_an_edit_of_the_title_leaves_the_rest_of_the_booking(client, cast):
+    several = [{"code": "E-1", "ports": 2}, {"code": "E-2", "role": "optional"}]
+    meeting = factories.meeting(cast.ann, endpoints=several)
+    sign_in(client, cast.ann)
+    address = f"/meetings/{meeting.uid}/edit"
+    shown = client.get(address).text
+    given = form(title="Khác", version="1", main="", **{"optional-E-2": "1"})
+    given["minutes"] = re.search(r'name="minutes"[^>]* value="(\d+)"', shown).group(1)
+    assert post(client, address, on=address, **given).status_code == 303
+    db.session.rollback()
+    db.session.expire_all()
+    now = access.meeting(cast.ann, meeting.uid)
+    assert [(one.ports, one.role) for one in now.attendees] == [(2, "required"), (1, "optional")]
+    assert (now.title, now.sequence) == ("Khác", 0)
+
+
+def test_an_invited_organisation_does_not_read_the_mails_of_the_others(client, cast):
+    theirs = factories.endpoint("D-1", cast.other)
+    meeting = factories.meeting(cast.ann, ["E-1", theirs.code])
+    sign_in(client, cast.dan)
+    assert client.get(f"/meetings/{meeting.uid}").status_code == 200
+    assert meeting.title not in client.get("/outbox").text
+    for number in (1, 2):
+        assert client.get(f"/outbox/{number}").status_code == 404
+    assert "/join/" not in client.get(f"/meetings/{meeting.uid}").text
+
+
+def test_an_answer_to_a_superseded_time_does_not_count(client, cast, meeting):
+    old = {"partstat": "ACCEPTED", "sequence": "0"}
+    later = factories.soon(48).isoformat()
+    with transaction():
+        found = access.meeting(cast.ann, meeting.uid, to_change=True)
+        meetings.change(found, parse(MeetingChange, {"start": later}), by=cast.ann)
+    answer = post(client, link(meeting), on=link(meeting), **old)
+    assert answer.status_code == 409
+    assert "đã thay đổi" in answer.text
+    assert (
+        post(client, link(meeting), on=link(meeting), **old | {"sequence": "1"}).status_code == 303
+    )
+
+
+def test_a_page_that_asks_for_itself_is_led_to_the_door_once_signed_out(client, cast):
+    answer = client.get("/bridges", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/sign-in")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/meetings?q=%00",
+        "/endpoints?q=%00",
+        "/meetings/day/0001-01-01",
+        "/meetings/day/9999-12-31",
+        "/meetings/day/x",
+        "/meetings?after=x_y",
+    ],
+)
+def test_nonsense_in_an_address_breaks_nothing(client, cast, address):
+    sign_in(client, cast.ann)
+    assert client.get(address).status_code in {200, 400, 422}
+
+
+def test_behind_https_forms_work_and_cookies_are_secure(database_url, tmp_path):
+    app = create_app(settings(database_url, tmp_path, base_url="https://hoinghi.example"))
+    client = app.test_client()
+    with app.app_context():
+        factories.cast()
+    from_proxy = {"X-Forwarded-Proto": "https"}
+    answer = client.get("/sign-in", headers=from_proxy)
+    assert "Secure" in answer.headers["Set-Cookie"]
+    given = {"csrf_token": token_in(answer), "email": "x", "password": "y"}
+    cookie = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+    refused = client.post("/sign-in", data=given, headers=from_proxy | cookie)
+    assert refused.status_code == 403
+    assert "Strict-Transport-Security" in answer.headers
+    assert client.get("/healthz").status_code == 200
+
+
 def test_a_cancellation_without_a_reason_is_refused(client, cast, meeting):
     sign_in(client, cast.ann)
     address = f"/meetings/{meeting.uid}/cancel"
@@ -219,7 +301,7 @@ def link(meeting):
 
 
 def test_an_endpoint_answers_without_signing_in(client, cast, meeting):
-    given = {"partstat": "ACCEPTED", "headcount": "12", "delegates": "Ông A\nBà B"}
+    given = {"partstat": "ACCEPTED", "headcount": "12", "delegates": "Ông A\nBà B", "sequence": "0"}
     answer = post(client, link(meeting), on=link(meeting), **given)
     assert answer.status_code == 303
     assert "Tham dự" in client.get(answer.location).text
@@ -245,7 +327,8 @@ def test_looking_at_the_link_changes_nothing(client, cast, meeting, method):
     ],
 )
 def test_an_answer_that_makes_no_sense_is_refused(client, cast, meeting, given):
-    assert post(client, link(meeting), on=link(meeting), **given).status_code == 422
+    refused = post(client, link(meeting), on=link(meeting), **given, sequence="0")
+    assert refused.status_code == 422
     assert "NEEDS-ACTION" in {one.partstat for one in meeting.attendees}
 
 

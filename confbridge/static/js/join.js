@@ -11,6 +11,7 @@ let media = null; // what camera and microphone give; null before they were chec
 let meter = null;
 let line = null; // the connection to the bridge while in the conference
 let wanted = false; // whether this site wants to be in
+let entering = false; // a ticket has been asked for
 let waiting = 0;
 
 function tell(text, kind = "info") {
@@ -83,13 +84,16 @@ async function askForTicket() {
 }
 
 async function enter() {
-  wanted = true;
+  if (line || entering) return; // a second click must not open a second line
+  wanted = entering = true;
   clearTimeout(waiting);
   let ticket;
   try {
     ticket = await askForTicket();
   } catch {
     ticket = { door: "not_ready", text: words.noAnswer };
+  } finally {
+    entering = false;
   }
   if (!wanted) return;
   if (ticket.door === "open") {
@@ -126,6 +130,14 @@ function broken(bridge) {
   }
 }
 
+// The room is gone: the meeting is over, or goes on in another. The next ticket tells.
+function moved(bridge) {
+  if (line?.bridge !== bridge) return;
+  hangUp();
+  tell(words.connecting);
+  waiting = setTimeout(enter, 1000);
+}
+
 function hangUp() {
   const bridge = line?.bridge;
   line = null;
@@ -137,13 +149,14 @@ function takePart(bridge, ticket) {
   bridge.attach({
     plugin: "janus.plugin.videoroom",
     success: (handle) => {
+      if (line?.bridge !== bridge) return;
       line.own = handle;
       const { room, pin, token, name } = ticket;
       handle.send({ message: { request: "join", ptype: "publisher", room, pin, token, display: name } });
     },
     error: () => broken(bridge),
     onmessage: (message, jsep) => heard(bridge, message, jsep),
-    oncleanup: () => {},
+    oncleanup: () => broken(bridge), // pictures and sound were lost, though the line stands
   });
 }
 
@@ -154,7 +167,7 @@ function heard(bridge, message, jsep) {
     line.privateId = message.private_id;
     publish();
   }
-  if (message.videoroom === "destroyed") return ended();
+  if (message.videoroom === "destroyed") return moved(bridge);
   if (message.publishers) follow(message.publishers);
   if (message.unpublished && message.unpublished !== "ok") unfollow(message.unpublished);
   if (message.leaving && message.leaving !== "ok") unfollow(message.leaving);
@@ -173,7 +186,10 @@ function refused(bridge, message) {
 }
 
 function publish() {
-  const tracks = media.getTracks().map((track) => ({ type: track.kind, capture: track, recv: false }));
+  // dontStop: camera and microphone are ours, also after the line has been hung up.
+  const tracks = media
+    .getTracks()
+    .map((track) => ({ type: track.kind, capture: track, recv: false, dontStop: true }));
   line.own.createOffer({
     tracks,
     success: (jsep) => {
