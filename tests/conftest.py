@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -139,15 +139,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     postgres.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-@pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
-    """The service; the test runs in its context."""
-    made = create_app(settings(database_url, tmp_path))
+@contextmanager
+def service(url: str, folder: Path, **given: object) -> Iterator[Flask]:
+    """The service with these settings; the test runs in its context."""
+    made = create_app(settings(url, folder, **given))
     made.testing = True
     with made.app_context():
         yield made
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.fixture
+def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    with service(database_url, tmp_path) as made:
+        yield made
 
 
 class Client(FlaskClient):

@@ -8,14 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select
 
-from confbridge import create_app
 from confbridge.database import db, transaction
 from confbridge.inputs import parse
 from confbridge.inputs.meetings import MeetingChange
 from confbridge.models import Account, Mail, Meeting
 from confbridge.services import access, accounts, links, meetings
 from tests import factories
-from tests.conftest import settings
+from tests.conftest import Client, service
 from tests.factories import Statements, scalar, sign_in
 
 PASSWORD = "a-long-enough-password"
@@ -273,10 +272,13 @@ def test_nonsense_in_an_address_breaks_nothing(client, cast, address):
 
 
 def test_behind_https_forms_work_and_cookies_are_secure(database_url, tmp_path):
-    app = create_app(settings(database_url, tmp_path, base_url="https://hoinghi.example"))
-    client = app.test_client()
-    with app.app_context():
+    with service(database_url, tmp_path, base_url="https://hoinghi.example") as app:
         factories.cast()
+        app.test_client_class = Client
+        check_https(app.test_client())
+
+
+def check_https(client):
     from_proxy = {"X-Forwarded-Proto": "https"}
     answer = client.get("/sign-in", headers=from_proxy)
     assert "Secure" in answer.headers["Set-Cookie"]
