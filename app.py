@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from waitress import serve
 
 from confbridge import create_app
 from confbridge.jobs import start_bell
+
+logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+logging.getLogger("confbridge").setLevel(logging.INFO)
 
 app = create_app()
 

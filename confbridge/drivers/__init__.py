@@ -25,7 +25,6 @@ class Setting:
     name: str
     label: Phrase
     is_secret: bool = False
-    default: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,11 +135,6 @@ class CanReportEvents(Protocol):
 DRIVERS: Mapping[str, str] = {
     "janus": "confbridge.drivers.janus:JanusDriver",
 }
-
-
-def kinds() -> list[str]:
-    """Return the name of every driver there is, ours and those of installed packages."""
-    return sorted({*DRIVERS, *(one.name for one in entry_points(group="confbridge.drivers"))})
 
 
 def declared(kind: str) -> Sequence[Setting]:

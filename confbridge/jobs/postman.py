@@ -29,4 +29,5 @@ def deliver_one() -> bool:
         return not error.server
     with transaction():
         outbox.sent(mail.id)
+    log.info("mail %s sent", mail.id)
     return True

@@ -15,7 +15,7 @@ from confbridge import clock
 from confbridge.database import db
 from confbridge.domain.health import BridgeState
 from confbridge.domain.search import folded
-from confbridge.models import Account, Bridge, Endpoint, Organisation, Role
+from confbridge.models import Bridge, Endpoint, Organisation, Role
 from confbridge.services import accounts
 
 FOLDER = Path(__file__).resolve().parent.parent / "demo"
@@ -60,10 +60,6 @@ def set_up_bridge(code: str, found: Mapping[str, Mapping[str, str]]) -> None:
     bridge = db.session.scalars(select(Bridge).where(Bridge.code == code)).one()
     bridge.settings, bridge.secrets = dict(found["settings"]), dict(found["secrets"])
     bridge.probe_at = clock.now()
-
-
-def people() -> list[Account]:
-    return list(db.session.scalars(select(Account).order_by(Account.id)))
 
 
 def _organisations() -> dict[str, Organisation]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from flask import Blueprint, request
 
 from confbridge import clock
+from confbridge.domain.directory import EndpointKind, Level
 from confbridge.services import access, endpoints
 from confbridge.services.endpoints import Wanted
 from confbridge.web.render import page
@@ -24,7 +25,13 @@ def index() -> str:
         kind=request.args.get("kind", ""),
     )
     found = endpoints.listed(wanted)
-    return page("endpoints/index.html", endpoints=found, wanted=wanted)
+    return page(
+        "endpoints/index.html",
+        endpoints=found,
+        wanted=wanted,
+        levels=list(Level),
+        kinds=list(EndpointKind),
+    )
 
 
 @pages.get("/<code>")

@@ -204,6 +204,7 @@ class Journey:
         pin = secretary.locator("dd code").first.inner_text()
         address = secretary.get_by_role("link", name="Trang dành cho khách").get_attribute("href")
         page = self.checked("guest", address)
+        self.photograph(page, "guest")
         page.fill("#name", "Ông Nguyễn Văn Khách")
         page.fill("#pin", "000000" if pin != "000000" else "111111")
         page.get_by_role("button", name="Vào họp").click()
@@ -307,10 +308,14 @@ class Journey:
             ("day", f"/meetings/day/{tomorrow:%Y-%m-%d}"),
             ("endpoints", "/endpoints"),
             ("endpoint", "/endpoints/BA-1"),
+            ("meeting-edit", f"/meetings/{self.second}/edit"),
             ("outbox", "/outbox"),
         ]:
             assert page.goto(address).status == 200
             self.photograph(page, name)
+        assert page.goto("/meetings/no-such-meeting").status == 404
+        self.photograph(page, "not-found")
+        page.goto("/outbox")
         page.get_by_role("link", name=TITLE).first.click()
         page.locator("pre.mail").first.wait_for()
         self.photograph(page, "mail")
