@@ -107,16 +107,12 @@ END
 
 def sqlite_guards() -> list[str]:
     of_new = PEAK.format(bridge="NEW.bridge_id", since="NEW.starts", until="NEW.ends")
-    from_now = PEAK.format(
-        bridge="NEW.id", since="strftime('%Y-%m-%d %H:%M:%f000', 'now')", until="'9999-12-31'"
-    )
+    from_now = PEAK.format(bridge="NEW.id", since="strftime('%Y-%m-%d %H:%M:%f000', 'now')", until="'9999-12-31'")
     return [
         ENDPOINT_TAKEN.format(verb="insert", event="INSERT"),
         ENDPOINT_TAKEN.format(verb="update", event="UPDATE OF endpoint_id, starts, ends, live"),
         PORTS_TAKEN.format(verb="insert", event="INSERT", peak=of_new),
-        PORTS_TAKEN.format(
-            verb="update", event="UPDATE OF bridge_id, ports, starts, ends, live", peak=of_new
-        ),
+        PORTS_TAKEN.format(verb="update", event="UPDATE OF bridge_id, ports, starts, ends, live", peak=of_new),
         PROMISES_KEPT.format(peak=from_now),
     ]
 
@@ -138,407 +134,359 @@ def on_postgresql() -> bool:
 
 
 def upgrade():
-    op.create_table('audit_entries',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('actor', sa.String(), nullable=False),
-    sa.Column('deed', sa.String(), nullable=False),
-    sa.Column('subject', sa.String(), nullable=False),
-    sa.Column('detail', sa.String(), nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_entries'))
+    op.create_table(
+        "audit_entries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("deed", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("detail", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
     )
-    with op.batch_alter_table('audit_entries', schema=None) as batch_op:
-        batch_op.create_index('ix_audit_entries_subject', ['subject', 'at'], unique=False)
+    op.create_index("ix_audit_entries_subject", "audit_entries", ["subject", "at"], unique=False)
 
-    op.create_table('bridges',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('code', sa.String(), nullable=False),
-    sa.Column('name', sa.String(), nullable=False),
-    sa.Column('driver', sa.String(), nullable=False),
-    sa.Column('ports', sa.Integer(), nullable=False),
-    sa.Column('networks', sa.String(), nullable=False),
-    sa.Column('settings', sa.JSON(), nullable=False),
-    sa.Column('secrets', sa.LargeBinary(), nullable=False),
-    sa.Column('draining', sa.Boolean(), nullable=False),
-    sa.Column('active', sa.Boolean(), nullable=False),
-    sa.Column('version', sa.Integer(), nullable=False),
-    sa.Column('state', sa.String(), nullable=False),
-    sa.Column('against', sa.Integer(), nullable=False),
-    sa.Column('state_since', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('probe_at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('software', sa.String(), nullable=False),
-    sa.Column('epoch', sa.String(), nullable=False),
-    sa.Column('trouble', sa.String(), nullable=False),
-    sa.Column('ports_in_use', sa.Integer(), nullable=False),
-    sa.Column('heard_at', sa.DateTime(timezone=True), nullable=True),
-    sa.CheckConstraint('ports >= 0', name=op.f('ck_bridges_ports')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_bridges')),
-    sa.UniqueConstraint('code', name=op.f('uq_bridges_code'))
+    op.create_table(
+        "bridges",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("driver", sa.String(), nullable=False),
+        sa.Column("ports", sa.Integer(), nullable=False),
+        sa.Column("networks", sa.String(), nullable=False),
+        sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("secrets", sa.LargeBinary(), nullable=False),
+        sa.Column("draining", sa.Boolean(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("against", sa.Integer(), nullable=False),
+        sa.Column("state_since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("probe_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("software", sa.String(), nullable=False),
+        sa.Column("epoch", sa.String(), nullable=False),
+        sa.Column("trouble", sa.String(), nullable=False),
+        sa.Column("ports_in_use", sa.Integer(), nullable=False),
+        sa.Column("heard_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("ports >= 0", name=op.f("ck_bridges_ports")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bridges")),
+        sa.UniqueConstraint("code", name=op.f("uq_bridges_code")),
     )
-    with op.batch_alter_table('bridges', schema=None) as batch_op:
-        batch_op.create_index('ix_bridges_probe_at', ['probe_at'], unique=False)
+    op.create_index("ix_bridges_probe_at", "bridges", ["probe_at"], unique=False)
 
-    op.create_table('counters',
-    sa.Column('name', sa.String(), nullable=False),
-    sa.Column('value', sa.Integer(), nullable=False),
-    sa.PrimaryKeyConstraint('name', name=op.f('pk_counters'))
+    op.create_table(
+        "counters",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
     )
-    op.create_table('organisations',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('code', sa.String(), nullable=False),
-    sa.Column('name', sa.String(), nullable=False),
-    sa.Column('short_name', sa.String(), nullable=False),
-    sa.Column('level', sa.String(), nullable=False),
-    sa.Column('parent_id', sa.Integer(), nullable=True),
-    sa.Column('valid_from', sa.Date(), nullable=False),
-    sa.Column('valid_to', sa.Date(), nullable=True),
-    sa.CheckConstraint('valid_to IS NULL OR valid_to >= valid_from', name=op.f('ck_organisations_validity')),
-    sa.ForeignKeyConstraint(['parent_id'], ['organisations.id'], name=op.f('fk_organisations_parent_id_organisations')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_organisations')),
-    sa.UniqueConstraint('code', 'valid_from', name='uq_organisations_code')
+    op.create_table(
+        "organisations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("short_name", sa.String(), nullable=False),
+        sa.Column("level", sa.String(), nullable=False),
+        sa.Column("parent_id", sa.Integer(), nullable=True),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.CheckConstraint("valid_to IS NULL OR valid_to >= valid_from", name=op.f("ck_organisations_validity")),
+        sa.ForeignKeyConstraint(["parent_id"], ["organisations.id"], name=op.f("fk_organisations_parent_id_organisations")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_organisations")),
+        sa.UniqueConstraint("code", "valid_from", name="uq_organisations_code"),
     )
-    with op.batch_alter_table('organisations', schema=None) as batch_op:
-        batch_op.create_index('ix_organisations_parent', ['parent_id'], unique=False)
+    op.create_index("ix_organisations_parent", "organisations", ["parent_id"], unique=False)
 
-    op.create_table('accounts',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('email', sa.String(), nullable=False),
-    sa.Column('name', sa.String(), nullable=False),
-    sa.Column('role', sa.String(), nullable=False),
-    sa.Column('organisation_id', sa.Integer(), nullable=False),
-    sa.Column('password_hash', sa.String(), nullable=False),
-    sa.Column('session_key', sa.String(), nullable=False),
-    sa.Column('language', sa.String(), nullable=False),
-    sa.Column('active', sa.Boolean(), nullable=False),
-    sa.Column('failed_sign_ins', sa.Integer(), nullable=False),
-    sa.Column('locked_until', sa.DateTime(timezone=True), nullable=True),
-    sa.ForeignKeyConstraint(['organisation_id'], ['organisations.id'], name=op.f('fk_accounts_organisation_id_organisations')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_accounts')),
-    sa.UniqueConstraint('email', name=op.f('uq_accounts_email'))
+    op.create_table(
+        "accounts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("email", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("organisation_id", sa.Integer(), nullable=False),
+        sa.Column("password_hash", sa.String(), nullable=False),
+        sa.Column("session_key", sa.String(), nullable=False),
+        sa.Column("language", sa.String(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("failed_sign_ins", sa.Integer(), nullable=False),
+        sa.Column("locked_until", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_accounts_organisation_id_organisations")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
+        sa.UniqueConstraint("email", name=op.f("uq_accounts_email")),
     )
-    op.create_table('bridge_events',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('bridge_id', sa.Integer(), nullable=False),
-    sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('body', sa.String(), nullable=False),
-    sa.Column('due', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('tries', sa.Integer(), nullable=False),
-    sa.Column('trouble', sa.String(), nullable=False),
-    sa.ForeignKeyConstraint(['bridge_id'], ['bridges.id'], name=op.f('fk_bridge_events_bridge_id_bridges')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_bridge_events'))
+    op.create_table(
+        "bridge_events",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("bridge_id", sa.Integer(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
+        sa.Column("due", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("trouble", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["bridge_id"], ["bridges.id"], name=op.f("fk_bridge_events_bridge_id_bridges")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bridge_events")),
     )
-    with op.batch_alter_table('bridge_events', schema=None) as batch_op:
-        batch_op.create_index('ix_bridge_events_due', ['due'], unique=False)
+    op.create_index("ix_bridge_events_due", "bridge_events", ["due"], unique=False)
 
-    op.create_table('endpoints',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('code', sa.String(), nullable=False),
-    sa.Column('name', sa.String(), nullable=False),
-    sa.Column('organisation_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.String(), nullable=False),
-    sa.Column('seats', sa.Integer(), nullable=False),
-    sa.Column('address', sa.String(), nullable=False),
-    sa.Column('networks', sa.String(), nullable=False),
-    sa.Column('email', sa.String(), nullable=False),
-    sa.Column('contact', sa.String(), nullable=False),
-    sa.Column('phone', sa.String(), nullable=False),
-    sa.Column('active', sa.Boolean(), nullable=False),
-    sa.Column('version', sa.Integer(), nullable=False),
-    sa.Column('search', sa.String(), nullable=False),
-    sa.CheckConstraint("kind IN ('room', 'soft')", name=op.f('ck_endpoints_kind')),
-    sa.CheckConstraint('seats >= 0', name=op.f('ck_endpoints_seats')),
-    sa.ForeignKeyConstraint(['organisation_id'], ['organisations.id'], name=op.f('fk_endpoints_organisation_id_organisations')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_endpoints')),
-    sa.UniqueConstraint('code', name=op.f('uq_endpoints_code'))
+    op.create_table(
+        "endpoints",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("organisation_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("seats", sa.Integer(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("networks", sa.String(), nullable=False),
+        sa.Column("email", sa.String(), nullable=False),
+        sa.Column("contact", sa.String(), nullable=False),
+        sa.Column("phone", sa.String(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("search", sa.String(), nullable=False),
+        sa.CheckConstraint("kind IN ('room', 'soft')", name=op.f("ck_endpoints_kind")),
+        sa.CheckConstraint("seats >= 0", name=op.f("ck_endpoints_seats")),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_endpoints_organisation_id_organisations")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoints")),
+        sa.UniqueConstraint("code", name=op.f("uq_endpoints_code")),
     )
-    with op.batch_alter_table('endpoints', schema=None) as batch_op:
-        batch_op.create_index('ix_endpoints_organisation', ['organisation_id'], unique=False)
+    op.create_index("ix_endpoints_organisation", "endpoints", ["organisation_id"], unique=False)
 
-    op.create_table('gaps',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('bridge_id', sa.Integer(), nullable=False),
-    sa.Column('why', sa.String(), nullable=False),
-    sa.Column('starts', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('ends', sa.DateTime(timezone=True), nullable=True),
-    sa.ForeignKeyConstraint(['bridge_id'], ['bridges.id'], name=op.f('fk_gaps_bridge_id_bridges')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_gaps'))
+    op.create_table(
+        "gaps",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("bridge_id", sa.Integer(), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("starts", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["bridge_id"], ["bridges.id"], name=op.f("fk_gaps_bridge_id_bridges")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gaps")),
     )
-    with op.batch_alter_table('gaps', schema=None) as batch_op:
-        batch_op.create_index('ix_gaps_bridge', ['bridge_id', 'starts'], unique=False)
+    op.create_index("ix_gaps_bridge", "gaps", ["bridge_id", "starts"], unique=False)
 
-    op.create_table('api_tokens',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('account_id', sa.Integer(), nullable=False),
-    sa.Column('name', sa.String(), nullable=False),
-    sa.Column('digest', sa.String(), nullable=False),
-    sa.Column('expires', sa.DateTime(timezone=True), nullable=False),
-    sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_api_tokens_account_id_accounts')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_api_tokens')),
-    sa.UniqueConstraint('digest', name=op.f('uq_api_tokens_digest'))
+    op.create_table(
+        "api_tokens",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_api_tokens_account_id_accounts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_api_tokens_digest")),
     )
-    op.create_table('idempotent_answers',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('account_id', sa.Integer(), nullable=False),
-    sa.Column('key', sa.String(), nullable=False),
-    sa.Column('fingerprint', sa.String(), nullable=False),
-    sa.Column('status', sa.Integer(), nullable=False),
-    sa.Column('body', sa.String(), nullable=False),
-    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
-    sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_idempotent_answers_account_id_accounts')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_idempotent_answers')),
-    sa.UniqueConstraint('account_id', 'key', name='uq_idempotent_answers_account_key')
+    op.create_table(
+        "idempotent_answers",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_idempotent_answers_account_id_accounts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_answers")),
+        sa.UniqueConstraint("account_id", "key", name="uq_idempotent_answers_account_key"),
     )
-    op.create_table('meetings',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('uid', sa.String(), nullable=False),
-    sa.Column('number', sa.String(), nullable=False),
-    sa.Column('version', sa.Integer(), nullable=False),
-    sa.Column('sequence', sa.Integer(), nullable=False),
-    sa.Column('stamped', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('state', sa.String(), nullable=False),
-    sa.Column('title', sa.String(), nullable=False),
-    sa.Column('agenda', sa.String(), nullable=False),
-    sa.Column('chair', sa.String(), nullable=False),
-    sa.Column('timezone', sa.String(), nullable=False),
-    sa.Column('host_id', sa.Integer(), nullable=False),
-    sa.Column('organizer_id', sa.Integer(), nullable=False),
-    sa.Column('guest_ports', sa.Integer(), nullable=False),
-    sa.Column('lead_minutes', sa.Integer(), nullable=False),
-    sa.Column('tail_minutes', sa.Integer(), nullable=False),
-    sa.Column('reason', sa.String(), nullable=False),
-    sa.Column('search', sa.String(), nullable=False),
-    sa.CheckConstraint('guest_ports >= 0', name=op.f('ck_meetings_guest_ports')),
-    sa.ForeignKeyConstraint(['host_id'], ['organisations.id'], name=op.f('fk_meetings_host_id_organisations')),
-    sa.ForeignKeyConstraint(['organizer_id'], ['accounts.id'], name=op.f('fk_meetings_organizer_id_accounts')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_meetings')),
-    sa.UniqueConstraint('number', name=op.f('uq_meetings_number')),
-    sa.UniqueConstraint('uid', name=op.f('uq_meetings_uid'))
+    op.create_table(
+        "meetings",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("uid", sa.String(), nullable=False),
+        sa.Column("number", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("stamped", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("agenda", sa.String(), nullable=False),
+        sa.Column("chair", sa.String(), nullable=False),
+        sa.Column("timezone", sa.String(), nullable=False),
+        sa.Column("host_id", sa.Integer(), nullable=False),
+        sa.Column("organizer_id", sa.Integer(), nullable=False),
+        sa.Column("guest_ports", sa.Integer(), nullable=False),
+        sa.Column("lead_minutes", sa.Integer(), nullable=False),
+        sa.Column("tail_minutes", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("search", sa.String(), nullable=False),
+        sa.CheckConstraint("guest_ports >= 0", name=op.f("ck_meetings_guest_ports")),
+        sa.ForeignKeyConstraint(["host_id"], ["organisations.id"], name=op.f("fk_meetings_host_id_organisations")),
+        sa.ForeignKeyConstraint(["organizer_id"], ["accounts.id"], name=op.f("fk_meetings_organizer_id_accounts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_meetings")),
+        sa.UniqueConstraint("number", name=op.f("uq_meetings_number")),
+        sa.UniqueConstraint("uid", name=op.f("uq_meetings_uid")),
     )
-    with op.batch_alter_table('meetings', schema=None) as batch_op:
-        batch_op.create_index('ix_meetings_host', ['host_id'], unique=False)
-        batch_op.create_index('ix_meetings_organizer', ['organizer_id'], unique=False)
+    op.create_index("ix_meetings_host", "meetings", ["host_id"], unique=False)
+    op.create_index("ix_meetings_organizer", "meetings", ["organizer_id"], unique=False)
 
-    op.create_table('attendees',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('meeting_id', sa.Integer(), nullable=False),
-    sa.Column('endpoint_id', sa.Integer(), nullable=False),
-    sa.Column('role', sa.String(), nullable=False),
-    sa.Column('ports', sa.Integer(), nullable=False),
-    sa.Column('invited', sa.Boolean(), nullable=False),
-    sa.Column('partstat', sa.String(), nullable=False),
-    sa.Column('comment', sa.String(), nullable=False),
-    sa.Column('delegates', sa.String(), nullable=False),
-    sa.Column('headcount', sa.Integer(), nullable=True),
-    sa.Column('via', sa.String(), nullable=False),
-    sa.Column('answered_at', sa.DateTime(timezone=True), nullable=True),
-    sa.CheckConstraint('ports > 0', name=op.f('ck_attendees_ports')),
-    sa.ForeignKeyConstraint(['endpoint_id'], ['endpoints.id'], name=op.f('fk_attendees_endpoint_id_endpoints')),
-    sa.ForeignKeyConstraint(['meeting_id'], ['meetings.id'], name=op.f('fk_attendees_meeting_id_meetings')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_attendees')),
-    sa.UniqueConstraint('meeting_id', 'endpoint_id', name='uq_attendees_meeting_endpoint')
+    op.create_table(
+        "attendees",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("meeting_id", sa.Integer(), nullable=False),
+        sa.Column("endpoint_id", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("ports", sa.Integer(), nullable=False),
+        sa.Column("invited", sa.Boolean(), nullable=False),
+        sa.Column("partstat", sa.String(), nullable=False),
+        sa.Column("comment", sa.String(), nullable=False),
+        sa.Column("delegates", sa.String(), nullable=False),
+        sa.Column("headcount", sa.Integer(), nullable=True),
+        sa.Column("via", sa.String(), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("ports > 0", name=op.f("ck_attendees_ports")),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["endpoints.id"], name=op.f("fk_attendees_endpoint_id_endpoints")),
+        sa.ForeignKeyConstraint(["meeting_id"], ["meetings.id"], name=op.f("fk_attendees_meeting_id_meetings")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attendees")),
+        sa.UniqueConstraint("meeting_id", "endpoint_id", name="uq_attendees_meeting_endpoint"),
     )
-    with op.batch_alter_table('attendees', schema=None) as batch_op:
-        batch_op.create_index('ix_attendees_endpoint', ['endpoint_id'], unique=False)
+    op.create_index("ix_attendees_endpoint", "attendees", ["endpoint_id"], unique=False)
 
-    op.create_table('letters',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('meeting_id', sa.Integer(), nullable=False),
-    sa.Column('kind', sa.String(), nullable=False),
-    sa.Column('sequence', sa.Integer(), nullable=False),
-    sa.Column('stamped', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('title', sa.String(), nullable=False),
-    sa.Column('agenda', sa.String(), nullable=False),
-    sa.Column('chair', sa.String(), nullable=False),
-    sa.Column('host', sa.String(), nullable=False),
-    sa.Column('number', sa.String(), nullable=False),
-    sa.Column('contact', sa.String(), nullable=False),
-    sa.Column('timezone', sa.String(), nullable=False),
-    sa.Column('starts', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('ends', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('lead_minutes', sa.Integer(), nullable=False),
-    sa.Column('reason', sa.String(), nullable=False),
-    sa.ForeignKeyConstraint(['meeting_id'], ['meetings.id'], name=op.f('fk_letters_meeting_id_meetings')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_letters'))
+    op.create_table(
+        "letters",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("meeting_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("stamped", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("agenda", sa.String(), nullable=False),
+        sa.Column("chair", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("number", sa.String(), nullable=False),
+        sa.Column("contact", sa.String(), nullable=False),
+        sa.Column("timezone", sa.String(), nullable=False),
+        sa.Column("starts", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lead_minutes", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["meeting_id"], ["meetings.id"], name=op.f("fk_letters_meeting_id_meetings")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_letters")),
     )
-    with op.batch_alter_table('letters', schema=None) as batch_op:
-        batch_op.create_index('ix_letters_meeting', ['meeting_id'], unique=False)
+    op.create_index("ix_letters_meeting", "letters", ["meeting_id"], unique=False)
 
-    op.create_table('occurrences',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('meeting_id', sa.Integer(), nullable=False),
-    sa.Column('starts', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('ends', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('state', sa.String(), nullable=False),
-    sa.CheckConstraint('starts < ends', name=op.f('ck_occurrences_span')),
-    sa.ForeignKeyConstraint(['meeting_id'], ['meetings.id'], name=op.f('fk_occurrences_meeting_id_meetings')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_occurrences'))
+    op.create_table(
+        "occurrences",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("meeting_id", sa.Integer(), nullable=False),
+        sa.Column("starts", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.CheckConstraint("starts < ends", name=op.f("ck_occurrences_span")),
+        sa.ForeignKeyConstraint(["meeting_id"], ["meetings.id"], name=op.f("fk_occurrences_meeting_id_meetings")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_occurrences")),
     )
-    with op.batch_alter_table('occurrences', schema=None) as batch_op:
-        batch_op.create_index('ix_occurrences_meeting', ['meeting_id'], unique=False)
-        batch_op.create_index('ix_occurrences_starts', ['starts'], unique=False)
+    op.create_index("ix_occurrences_meeting", "occurrences", ["meeting_id"], unique=False)
+    op.create_index("ix_occurrences_starts", "occurrences", ["starts"], unique=False)
 
-    op.create_table('allocations',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('bridge_id', sa.Integer(), nullable=False),
-    sa.Column('occurrence_id', sa.Integer(), nullable=False),
-    sa.Column('role', sa.String(), nullable=False),
-    sa.Column('ports', sa.Integer(), nullable=False),
-    sa.Column('starts', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('ends', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('live', sa.Boolean(), nullable=False),
-    sa.Column('room', sa.String(), nullable=False),
-    sa.Column('open_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('close_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('opened_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('tries', sa.Integer(), nullable=False),
-    sa.Column('trouble', sa.String(), nullable=False),
-    sa.CheckConstraint('ports > 0', name=op.f('ck_allocations_ports')),
-    sa.CheckConstraint('starts < ends', name=op.f('ck_allocations_span')),
-    sa.ForeignKeyConstraint(['bridge_id'], ['bridges.id'], name=op.f('fk_allocations_bridge_id_bridges')),
-    sa.ForeignKeyConstraint(['occurrence_id'], ['occurrences.id'], name=op.f('fk_allocations_occurrence_id_occurrences')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_allocations'))
+    op.create_table(
+        "allocations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("bridge_id", sa.Integer(), nullable=False),
+        sa.Column("occurrence_id", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("ports", sa.Integer(), nullable=False),
+        sa.Column("starts", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("live", sa.Boolean(), nullable=False),
+        sa.Column("room", sa.String(), nullable=False),
+        sa.Column("open_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("close_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("trouble", sa.String(), nullable=False),
+        sa.CheckConstraint("ports > 0", name=op.f("ck_allocations_ports")),
+        sa.CheckConstraint("starts < ends", name=op.f("ck_allocations_span")),
+        sa.ForeignKeyConstraint(["bridge_id"], ["bridges.id"], name=op.f("fk_allocations_bridge_id_bridges")),
+        sa.ForeignKeyConstraint(["occurrence_id"], ["occurrences.id"], name=op.f("fk_allocations_occurrence_id_occurrences")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_allocations")),
     )
-    with op.batch_alter_table('allocations', schema=None) as batch_op:
-        batch_op.create_index('ix_allocations_bridge_time', ['bridge_id', 'ends', 'starts'], unique=False)
-        batch_op.create_index('ix_allocations_close_at', ['close_at'], unique=False)
-        batch_op.create_index('ix_allocations_occurrence', ['occurrence_id'], unique=False)
-        batch_op.create_index('ix_allocations_open_at', ['open_at'], unique=False)
-        batch_op.create_index('ix_allocations_room', ['room'], unique=True)
+    op.create_index("ix_allocations_bridge_time", "allocations", ["bridge_id", "ends", "starts"], unique=False)
+    op.create_index("ix_allocations_close_at", "allocations", ["close_at"], unique=False)
+    op.create_index("ix_allocations_occurrence", "allocations", ["occurrence_id"], unique=False)
+    op.create_index("ix_allocations_open_at", "allocations", ["open_at"], unique=False)
+    op.create_index("ix_allocations_room", "allocations", ["room"], unique=True)
 
-    op.create_table('mails',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('letter_id', sa.Integer(), nullable=False),
-    sa.Column('attendee_id', sa.Integer(), nullable=False),
-    sa.Column('message_id', sa.String(), nullable=False),
-    sa.Column('recipient', sa.String(), nullable=False),
-    sa.Column('name', sa.String(), nullable=False),
-    sa.Column('role', sa.String(), nullable=False),
-    sa.Column('partstat', sa.String(), nullable=False),
-    sa.Column('state', sa.String(), nullable=False),
-    sa.Column('due', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('tries', sa.Integer(), nullable=False),
-    sa.Column('trouble', sa.String(), nullable=False),
-    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
-    sa.ForeignKeyConstraint(['attendee_id'], ['attendees.id'], name=op.f('fk_mails_attendee_id_attendees')),
-    sa.ForeignKeyConstraint(['letter_id'], ['letters.id'], name=op.f('fk_mails_letter_id_letters')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_mails')),
-    sa.UniqueConstraint('message_id', name=op.f('uq_mails_message_id'))
+    op.create_table(
+        "mails",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("letter_id", sa.Integer(), nullable=False),
+        sa.Column("attendee_id", sa.Integer(), nullable=False),
+        sa.Column("message_id", sa.String(), nullable=False),
+        sa.Column("recipient", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("partstat", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("due", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("trouble", sa.String(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["attendee_id"], ["attendees.id"], name=op.f("fk_mails_attendee_id_attendees")),
+        sa.ForeignKeyConstraint(["letter_id"], ["letters.id"], name=op.f("fk_mails_letter_id_letters")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mails")),
+        sa.UniqueConstraint("message_id", name=op.f("uq_mails_message_id")),
     )
-    with op.batch_alter_table('mails', schema=None) as batch_op:
-        batch_op.create_index('ix_mails_attendee', ['attendee_id'], unique=False)
-        batch_op.create_index('ix_mails_due', ['due'], unique=False)
-        batch_op.create_index('ix_mails_letter', ['letter_id'], unique=False)
+    op.create_index("ix_mails_attendee", "mails", ["attendee_id"], unique=False)
+    op.create_index("ix_mails_due", "mails", ["due"], unique=False)
+    op.create_index("ix_mails_letter", "mails", ["letter_id"], unique=False)
 
-    op.create_table('reservations',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('endpoint_id', sa.Integer(), nullable=False),
-    sa.Column('occurrence_id', sa.Integer(), nullable=False),
-    sa.Column('starts', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('ends', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('live', sa.Boolean(), nullable=False),
-    sa.CheckConstraint('starts < ends', name=op.f('ck_reservations_span')),
-    sa.ForeignKeyConstraint(['endpoint_id'], ['endpoints.id'], name=op.f('fk_reservations_endpoint_id_endpoints')),
-    sa.ForeignKeyConstraint(['occurrence_id'], ['occurrences.id'], name=op.f('fk_reservations_occurrence_id_occurrences')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_reservations'))
+    op.create_table(
+        "reservations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("endpoint_id", sa.Integer(), nullable=False),
+        sa.Column("occurrence_id", sa.Integer(), nullable=False),
+        sa.Column("starts", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("live", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("starts < ends", name=op.f("ck_reservations_span")),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["endpoints.id"], name=op.f("fk_reservations_endpoint_id_endpoints")),
+        sa.ForeignKeyConstraint(["occurrence_id"], ["occurrences.id"], name=op.f("fk_reservations_occurrence_id_occurrences")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reservations")),
     )
-    with op.batch_alter_table('reservations', schema=None) as batch_op:
-        batch_op.create_index('ix_reservations_endpoint_time', ['endpoint_id', 'ends', 'starts'], unique=False)
-        batch_op.create_index('ix_reservations_occurrence', ['occurrence_id'], unique=False)
+    op.create_index("ix_reservations_endpoint_time", "reservations", ["endpoint_id", "ends", "starts"], unique=False)
+    op.create_index("ix_reservations_occurrence", "reservations", ["occurrence_id"], unique=False)
 
-    op.create_table('legs',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('allocation_id', sa.Integer(), nullable=False),
-    sa.Column('attendee_id', sa.Integer(), nullable=True),
-    sa.Column('leg', sa.String(), nullable=False),
-    sa.Column('handle', sa.String(), nullable=False),
-    sa.Column('name', sa.String(), nullable=False),
-    sa.Column('source', sa.String(), nullable=False),
-    sa.Column('joined', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('left', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('left_source', sa.String(), nullable=False),
-    sa.Column('seen_at', sa.DateTime(timezone=True), nullable=False),
-    sa.ForeignKeyConstraint(['allocation_id'], ['allocations.id'], name=op.f('fk_legs_allocation_id_allocations')),
-    sa.ForeignKeyConstraint(['attendee_id'], ['attendees.id'], name=op.f('fk_legs_attendee_id_attendees')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_legs')),
-    sa.UniqueConstraint('allocation_id', 'leg', name='uq_legs_allocation_leg')
+    op.create_table(
+        "legs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("allocation_id", sa.Integer(), nullable=False),
+        sa.Column("attendee_id", sa.Integer(), nullable=True),
+        sa.Column("leg", sa.String(), nullable=False),
+        sa.Column("handle", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("joined", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("left", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("left_source", sa.String(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["allocation_id"], ["allocations.id"], name=op.f("fk_legs_allocation_id_allocations")),
+        sa.ForeignKeyConstraint(["attendee_id"], ["attendees.id"], name=op.f("fk_legs_attendee_id_attendees")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_legs")),
+        sa.UniqueConstraint("allocation_id", "leg", name="uq_legs_allocation_leg"),
     )
-    with op.batch_alter_table('legs', schema=None) as batch_op:
-        batch_op.create_index('ix_legs_attendee', ['attendee_id'], unique=False)
-        batch_op.create_index('ix_legs_handle', ['handle'], unique=False)
+    op.create_index("ix_legs_attendee", "legs", ["attendee_id"], unique=False)
+    op.create_index("ix_legs_handle", "legs", ["handle"], unique=False)
 
     guard()
 
 
 def downgrade():
-    with op.batch_alter_table('legs', schema=None) as batch_op:
-        batch_op.drop_index('ix_legs_handle')
-        batch_op.drop_index('ix_legs_attendee')
-
-    op.drop_table('legs')
-    with op.batch_alter_table('reservations', schema=None) as batch_op:
-        batch_op.drop_index('ix_reservations_occurrence')
-        batch_op.drop_index('ix_reservations_endpoint_time')
-
-    op.drop_table('reservations')
-    with op.batch_alter_table('mails', schema=None) as batch_op:
-        batch_op.drop_index('ix_mails_letter')
-        batch_op.drop_index('ix_mails_due')
-        batch_op.drop_index('ix_mails_attendee')
-
-    op.drop_table('mails')
-    with op.batch_alter_table('allocations', schema=None) as batch_op:
-        batch_op.drop_index('ix_allocations_room')
-        batch_op.drop_index('ix_allocations_open_at')
-        batch_op.drop_index('ix_allocations_occurrence')
-        batch_op.drop_index('ix_allocations_close_at')
-        batch_op.drop_index('ix_allocations_bridge_time')
-
-    op.drop_table('allocations')
-    with op.batch_alter_table('occurrences', schema=None) as batch_op:
-        batch_op.drop_index('ix_occurrences_starts')
-        batch_op.drop_index('ix_occurrences_meeting')
-
-    op.drop_table('occurrences')
-    with op.batch_alter_table('letters', schema=None) as batch_op:
-        batch_op.drop_index('ix_letters_meeting')
-
-    op.drop_table('letters')
-    with op.batch_alter_table('attendees', schema=None) as batch_op:
-        batch_op.drop_index('ix_attendees_endpoint')
-
-    op.drop_table('attendees')
-    with op.batch_alter_table('meetings', schema=None) as batch_op:
-        batch_op.drop_index('ix_meetings_organizer')
-        batch_op.drop_index('ix_meetings_host')
-
-    op.drop_table('meetings')
-    op.drop_table('idempotent_answers')
-    op.drop_table('api_tokens')
-    with op.batch_alter_table('gaps', schema=None) as batch_op:
-        batch_op.drop_index('ix_gaps_bridge')
-
-    op.drop_table('gaps')
-    with op.batch_alter_table('endpoints', schema=None) as batch_op:
-        batch_op.drop_index('ix_endpoints_organisation')
-
-    op.drop_table('endpoints')
-    with op.batch_alter_table('bridge_events', schema=None) as batch_op:
-        batch_op.drop_index('ix_bridge_events_due')
-
-    op.drop_table('bridge_events')
-    op.drop_table('accounts')
-    with op.batch_alter_table('organisations', schema=None) as batch_op:
-        batch_op.drop_index('ix_organisations_parent')
-
-    op.drop_table('organisations')
-    op.drop_table('counters')
-    with op.batch_alter_table('bridges', schema=None) as batch_op:
-        batch_op.drop_index('ix_bridges_probe_at')
-
-    op.drop_table('bridges')
-    with op.batch_alter_table('audit_entries', schema=None) as batch_op:
-        batch_op.drop_index('ix_audit_entries_subject')
-
-    op.drop_table('audit_entries')
+    op.drop_table("legs")
+    op.drop_table("reservations")
+    op.drop_table("mails")
+    op.drop_table("allocations")
+    op.drop_table("occurrences")
+    op.drop_table("letters")
+    op.drop_table("attendees")
+    op.drop_table("meetings")
+    op.drop_table("idempotent_answers")
+    op.drop_table("api_tokens")
+    op.drop_table("gaps")
+    op.drop_table("endpoints")
+    op.drop_table("bridge_events")
+    op.drop_table("accounts")
+    op.drop_table("organisations")
+    op.drop_table("counters")
+    op.drop_table("bridges")
+    op.drop_table("audit_entries")
     unguard()
