@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from confbridge.database import transaction
@@ -42,6 +43,12 @@ class Refused(Conflict):
 
 def status_of(error: ConfbridgeError) -> int:
     return next((code for kind, code in STATUS.items() if isinstance(error, kind)), BAD_GATEWAY)
+
+
+def plain_problem(status: int, title: str) -> ResponseReturnValue:
+    """Return a problem document (RFC 9457) for what HTTP itself refuses."""
+    document = {"type": "about:blank", "title": title, "status": status, "detail": title}
+    return document, status, {"Content-Type": "application/problem+json"}
 
 
 def say(phrase: Phrase) -> str:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from confbridge.api import bridges, endpoints, hooks, meetings, openapi, organisations, shapes
 from confbridge.database import db
-from confbridge.doors import Refused, say, status_of
+from confbridge.doors import Refused, plain_problem, say, status_of
 from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn, Phrase
 from confbridge.services import accounts
 
@@ -61,13 +61,13 @@ def problem(error: ConfbridgeError) -> ResponseReturnValue:
 
 @v1.errorhandler(HTTPException)
 def http_problem(error: HTTPException) -> ResponseReturnValue:
-    return _plain_problem(error.code or 500, error.name)
+    return plain_problem(error.code or 500, error.name)
 
 
 @v1.errorhandler(Exception)
 def failure(error: Exception) -> ResponseReturnValue:
     log.error("request failed: %s %s", request.method, request.endpoint, exc_info=error)
-    return _plain_problem(500, "Internal Server Error")
+    return plain_problem(500, "Internal Server Error")
 
 
 def init_app(app: Flask) -> None:
@@ -87,8 +87,3 @@ def init_app(app: Flask) -> None:
         except SQLAlchemyError:
             return {"status": "down"}, 503
         return {"status": "ok"}
-
-
-def _plain_problem(status: int, title: str) -> ResponseReturnValue:
-    document = {"type": "about:blank", "title": title, "status": status, "detail": title}
-    return document, status, {"Content-Type": "application/problem+json"}

@@ -12,7 +12,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from confbridge import config
-from confbridge.doors import say, status_of
+from confbridge.doors import plain_problem, say, status_of
 from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn
 from confbridge.web import (
     bridges,
@@ -112,6 +112,8 @@ def stale_form(_error: CSRFError) -> ResponseReturnValue:
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
+    if request.path.startswith("/api/"):  # an address that no call of the API has
+        return plain_problem(error.code or 500, error.name)
     texts = {
         404: gettext("There is no such page."),
         405: gettext("This page cannot be used like that."),

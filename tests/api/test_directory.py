@@ -13,6 +13,7 @@ from confbridge.jobs import run_until_idle
 from confbridge.jobs.attendance import work_on_one
 from confbridge.models import BridgeEvents
 from tests import factories
+from tests.conftest import Client, free_port, service
 from tests.factories import token
 
 BRIDGE = {
@@ -37,6 +38,25 @@ ENDPOINT = {
 def test_health_needs_no_token(client):
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"status": "ok"})
+
+
+def test_health_says_when_the_database_is_away(tmp_path):
+    away = f"postgresql+psycopg://confbridge@127.0.0.1:{free_port()}/none"
+    with service(away, tmp_path) as app:
+        app.test_client_class = Client
+        answer = app.test_client().get("/healthz")
+    assert (answer.status_code, answer.json) == (503, {"status": "down"})
+
+
+@pytest.mark.parametrize(("address", "status"), [("nowhere", 404), ("meetings/x/y", 404)])
+def test_an_address_that_is_none_is_a_problem_document(client, cast, address, status):
+    answer = client.get(f"/api/v1/{address}", headers=token(cast.ann))
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
+
+
+def test_a_method_that_is_none_is_a_problem_document(client, cast):
+    answer = client.delete("/api/v1/endpoints", headers=token(cast.ann))
+    assert (answer.status_code, answer.content_type) == (405, "application/problem+json")
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Basic eDp4"])
