@@ -71,6 +71,7 @@ def failure(error: Exception) -> ResponseReturnValue:
 
 
 def init_app(app: Flask) -> None:
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     protection = app.extensions["confbridge_csrf"]
     app.register_blueprint(v1)
     app.register_blueprint(hooks.receivers)

@@ -6,11 +6,15 @@ The rules S1 to S9 are named in docs/invitations.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
+from confbridge import clock
 from confbridge.domain.rsvp import Partstat
 from confbridge.errors import Conflict, Phrase
 from confbridge.models import Account, Attendee, LetterKind, Meeting
 from confbridge.services import audit, outbox
+
+REMINDER_PAUSE = timedelta(minutes=10)
 
 
 def invite(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:
@@ -41,6 +45,9 @@ def remind(meeting: Meeting, *, by: Account) -> int:
     silent = [one for one in meeting.attendees if one.partstat == Partstat.NEEDS_ACTION]
     if not silent:
         raise Conflict(Phrase("Everybody has answered."))
+    last = outbox.last_written(meeting, LetterKind.REMINDER)
+    if last and clock.now() - last < REMINDER_PAUSE:
+        raise Conflict(Phrase("They were reminded a moment ago. Give them some time."))
     outbox.add(meeting, LetterKind.REMINDER, silent, contact=_contact(by))
     audit.record(by.email, "reminded", f"meeting {meeting.uid}", str(len(silent)))
     return len(silent)

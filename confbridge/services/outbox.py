@@ -177,6 +177,13 @@ def count_by_state(account: Account) -> Mapping[str, int]:
     return {str(state): int(count) for state, count in db.session.execute(asked)}
 
 
+def last_written(meeting: Meeting, kind: LetterKind) -> datetime | None:
+    """Return when the last letter of this kind was written about the meeting."""
+    asked = select(func.max(Letter.stamped)).where(Letter.meeting_id == meeting.id)
+    found: datetime | None = db.session.scalar(asked.where(Letter.kind == kind))
+    return found
+
+
 def dispatch_of(mail: Mail) -> Dispatch:
     """Return a mail with all that its text needs, to be read."""
     asked = select(Meeting.uid).where(Meeting.id == mail.letter.meeting_id)

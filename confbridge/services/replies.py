@@ -71,8 +71,9 @@ def record(meeting: Meeting, attendee: Attendee, answer: Answer, *, via: Via, by
         raise Invalid(partstat=Phrase("Choose an answer."))
     attendee.partstat = answer.partstat
     attendee.comment = answer.comment
-    attendee.delegates = answer.delegates
-    attendee.headcount = answer.headcount
+    comes = answer.partstat is not Partstat.DECLINED
+    attendee.delegates = answer.delegates if comes else ""
+    attendee.headcount = answer.headcount if comes else None
     attendee.via = via
     attendee.answered_at = clock.now()
     audit.record(

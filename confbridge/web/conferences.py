@@ -7,6 +7,7 @@ from datetime import timedelta
 from flask import Blueprint
 
 from confbridge import clock
+from confbridge.domain.attendance import PresenceState
 from confbridge.domain.interval import Interval
 from confbridge.models import Occurrence
 from confbridge.services import access, attendance, conferences
@@ -57,7 +58,7 @@ def report(number: int) -> str:
         meeting=occurrence.meeting,
         rows=[(site, _bars(site, within)) for site in sites],
         invited=len(found.sites),
-        came=sum(bool(site.legs) for site in found.sites),
+        came=sum(site.presence.state == PresenceState.PRESENT_ONLINE for site in found.sites),
         answered=sum(
             site.attendee.partstat != "NEEDS-ACTION" for site in found.sites if site.attendee
         ),

@@ -87,7 +87,8 @@ def _page(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None, l
         attendee=attendee,
         link=link,
         entrance=entrance,
-        text=_text(entrance),
+        # Whoever has just loaded the page again is told only once he wants to go in.
+        text="" if entrance.door is Door.TAKEN else _text(entrance),
         is_known=account_or_none() is not None,
     )
 

@@ -15,7 +15,7 @@ from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.rsvp import Via
 from confbridge.doors import Refused, status_of
-from confbridge.errors import Invalid, Phrase
+from confbridge.errors import Invalid, Phrase, StaleVersion
 from confbridge.inputs import parse
 from confbridge.inputs.meetings import (
     Cancellation,
@@ -85,7 +85,7 @@ def day(date: str = "") -> str:
         before=midnight - timedelta(days=1),
         after=midnight + timedelta(days=1),
         rows=rows,
-        hours=pictures.hours(within, timedelta(hours=1)),
+        hours=pictures.hours(within, timedelta(hours=2)),
         now_at=pictures.now_line(now, within),
     )
 
@@ -120,10 +120,12 @@ def show(uid: str) -> str:
 
 
 @pages.get("/<uid>/edit")
-def edit(uid: str) -> str:
+def edit(uid: str) -> ResponseReturnValue:
     me = account()
     meeting = access.meeting(me, uid)
     access.check_may_change(me, meeting)
+    if meeting.state != MeetingState.SCHEDULED:
+        return after_change(go_to=url_for(".show", uid=uid))
     form = {
         "title": meeting.title,
         "agenda": meeting.agenda,
@@ -154,6 +156,11 @@ def change(uid: str) -> ResponseReturnValue:
         doors.change(uid, wanted, by=me, version=_version())
     except Invalid as error:
         return _form(me, form, chosen, meeting=meeting, problems=error.problems), 422
+    except StaleVersion as error:
+        meeting = access.meeting(me, uid)
+        form["version"] = str(meeting.version)
+        problems = {"version": error.phrase}
+        return _form(me, form, chosen, meeting=meeting, problems=problems), 412
     except Refused as error:
         return _form(me, form, chosen, meeting=meeting, refused=error), 409
     return after_change(go_to=url_for(".show", uid=uid))

@@ -105,7 +105,9 @@ def choose_language() -> ResponseReturnValue:
 
 def chosen_language() -> str:
     """Return the language wanted: the account's, the browser's choice here, or its own."""
-    user = account_or_none() if "account" not in g else g.account
+    if "account" in g and request.accept_languages:  # a program says what it wants each time
+        return request.accept_languages.best_match(list(LANGUAGES)) or "vi"
+    user = g.account if "account" in g else account_or_none()
     for wanted in (user.language if user else "", request.cookies.get(COOKIE, "")):
         if wanted in LANGUAGES:
             return wanted

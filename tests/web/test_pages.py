@@ -371,7 +371,7 @@ def test_no_page_may_load_from_another_host(client, cast, meeting):
         assert "script-src 'self';" in policy
         assert "unsafe" not in policy
         assert answer.headers["Referrer-Policy"] == "no-referrer"
-        assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
+        assert not re.search(r'(?:src|href)="(?:https?:)?//(?!127\.0\.0\.1:8000/)', answer.text)
         assert not re.search(r"<[^>]+\sstyle=", answer.text)
         assert "<style" not in answer.text
 
@@ -450,6 +450,47 @@ def test_what_is_not_there_is_a_page_of_its_own(client, cast, address):
     answer = client.get(address)
     assert answer.status_code == 404
     assert "Về danh sách cuộc họp" in answer.text
+
+
+def test_a_damaged_link_does_not_lead_to_where_one_must_sign_in(client, cast):
+    answer = client.get("/reply/damaged")
+    assert answer.status_code == 404
+    assert "Về danh sách cuộc họp" not in answer.text
+    assert "đầu mối" in answer.text
+
+
+def test_a_stale_form_keeps_what_was_typed(client, cast, meeting):
+    sign_in(client, cast.ann)
+    address = f"/meetings/{meeting.uid}/edit"
+    post(client, address, on=address, **form(title="Trước", version="1"))
+    stale = post(client, address, on=address, **form(title="Sau", version="1"))
+    assert stale.status_code == 412
+    assert "Sau" in stale.text
+    assert 'name="version" value="2"' in stale.text
+    assert post(client, address, on=address, **form(title="Sau", version="2")).status_code == 303
+
+
+def test_what_is_cancelled_has_no_form_to_change_it(client, cast, meeting):
+    sign_in(client, cast.ann)
+    post(client, f"/meetings/{meeting.uid}/cancel", on="/meetings", reason="Bão")
+    assert client.get(f"/meetings/{meeting.uid}/edit").status_code == 303
+
+
+def test_who_declines_brings_nobody(client, cast, meeting):
+    given = {"partstat": "DECLINED", "comment": "Bận", "headcount": "4", "sequence": "0"}
+    assert post(client, link(meeting), on=link(meeting), **given).status_code == 303
+    db.session.rollback()
+    db.session.expire_all()
+    answered = access.meeting(cast.ann, meeting.uid).attendees[0]
+    assert (answered.partstat, answered.headcount) == ("DECLINED", None)
+
+
+def test_the_first_button_after_a_refusal_is_no_offer(client, cast, meeting):
+    sign_in(client, cast.ann)
+    answer = post(client, "/meetings/new", on="/meetings/new", **form())
+    buttons = re.findall(r'<button[^>]*form="booking"[^>]*>', answer.text)
+    assert "take" not in buttons[0]
+    assert all("take" in one for one in buttons[1:])
 
 
 def test_a_fragment_is_the_part_of_its_page(client, cast, meeting):

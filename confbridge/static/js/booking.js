@@ -1,6 +1,7 @@
 // The booking form: a group's box ticks its members, and the form says what has been chosen.
 const form = document.getElementById("booking");
 const members = (level) => [...form.querySelectorAll(`input[name="endpoint"][data-level="${level}"]`)];
+const isShown = (box) => !box.closest("[data-search]").hidden;
 const groups = [...form.querySelectorAll('input[name="group"]')];
 const search = form.querySelector('[data-part="search"]');
 const plain = (text) => text.toLowerCase().replaceAll("đ", "d").normalize("NFD").replace(/\p{M}/gu, "");
@@ -22,11 +23,32 @@ function filter() {
   for (const row of form.querySelectorAll("[data-search]")) {
     row.hidden = Boolean(wanted) && !plain(row.dataset.search).includes(wanted);
   }
+  let shown = 0;
+  for (const table of form.querySelectorAll("table.choice")) {
+    const rows = table.querySelectorAll("[data-search]:not([hidden])").length;
+    table.hidden = rows === 0;
+    shown += rows;
+  }
+  form.querySelector('[data-part="no-match"]').hidden = shown > 0;
+}
+
+// Enter in the search chooses the only match; it never sends the form.
+function takeOnlyMatch(event) {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  const found = [...form.querySelectorAll('input[name="endpoint"]')].filter(isShown);
+  if (found.length !== 1) return;
+  found[0].checked = true;
+  search.value = "";
+  filter();
+  recount();
 }
 
 form.addEventListener("change", (event) => {
   const box = event.target;
-  if (box.name === "group") for (const member of members(box.value)) member.checked = box.checked;
+  if (box.name === "group") {
+    for (const member of members(box.value).filter(isShown)) member.checked = box.checked;
+  }
   if (box.name === "main" && box.value) {
     const member = form.querySelector(`input[name="endpoint"][value="${CSS.escape(box.value)}"]`);
     if (member) member.checked = true;
@@ -42,4 +64,5 @@ window.addEventListener("pageshow", () => {
 });
 search.hidden = false;
 search.addEventListener("input", filter);
+search.addEventListener("keydown", takeOnlyMatch);
 recount();

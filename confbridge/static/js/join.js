@@ -101,7 +101,10 @@ async function enter() {
     return;
   }
   tell(ticket.text, ticket.door === "early" ? "info" : "warn");
-  if (["over", "cancelled"].includes(ticket.door)) show("left");
+  const isEnd = ["over", "cancelled"].includes(ticket.door);
+  part("back").hidden = isEnd;
+  show(isEnd ? "left" : "ready");
+  if (isEnd) wanted = false;
   else if (ticket.door === "refused") wanted = false;
   else waiting = setTimeout(enter, CHECK_AGAIN);
 }
@@ -142,6 +145,7 @@ function hangUp() {
   const bridge = line?.bridge;
   line = null;
   part("grid").replaceChildren();
+  count();
   if (bridge) bridge.destroy({ cleanupHandles: true, notifyDestroyed: false });
 }
 
@@ -314,6 +318,7 @@ function toggle(kind, button) {
   const on = !tracks[0]?.enabled;
   for (const track of tracks) track.enabled = on;
   button.setAttribute("aria-pressed", String(!on));
+  button.textContent = on ? button.dataset.off : button.dataset.on;
 }
 
 part("check-button").addEventListener("click", checkMedia);
