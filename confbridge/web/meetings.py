@@ -96,7 +96,7 @@ def new() -> str:
     access.check_role(me, *access.BOOK)
     start = clock.now() + timedelta(minutes=30)
     start -= timedelta(minutes=start.minute % 15, seconds=start.second)
-    return _form(me, {"start": _local(start), "minutes": "60", "guest_ports": "0"}, [])
+    return _form({"start": _local(start), "minutes": "60", "guest_ports": "0"}, [])
 
 
 @pages.post("/new")
@@ -108,9 +108,9 @@ def create() -> ResponseReturnValue:
         draft = parse(MeetingDraft, from_form(form, chosen, config.in_force().zone))
         meeting = doors.book(draft, by=me)
     except Invalid as error:
-        return _form(me, form, chosen, problems=error.problems), status_of(error)
+        return _form(form, chosen, problems=error.problems), status_of(error)
     except Refused as error:
-        return _form(me, form, chosen, refused=error), status_of(error)
+        return _form(form, chosen, refused=error), status_of(error)
     return after_change(go_to=url_for(".show", uid=meeting.uid))
 
 
@@ -141,7 +141,7 @@ def edit(uid: str) -> ResponseReturnValue:
     form |= {
         f"optional-{one.endpoint.code}": "1" for one in meeting.attendees if one.role == "optional"
     }
-    return _form(me, form, [one.endpoint.code for one in meeting.attendees], meeting=meeting)
+    return _form(form, [one.endpoint.code for one in meeting.attendees], meeting=meeting)
 
 
 @pages.post("/<uid>/edit")
@@ -155,14 +155,14 @@ def change(uid: str) -> ResponseReturnValue:
         wanted = _wanted(meeting, form, chosen)
         doors.change(uid, wanted, by=me, version=_version())
     except Invalid as error:
-        return _form(me, form, chosen, meeting=meeting, problems=error.problems), 422
+        return _form(form, chosen, meeting=meeting, problems=error.problems), 422
     except StaleVersion as error:
         meeting = access.meeting(me, uid)
         form["version"] = str(meeting.version)
         problems = {"version": error.phrase}
-        return _form(me, form, chosen, meeting=meeting, problems=problems), 412
+        return _form(form, chosen, meeting=meeting, problems=problems), 412
     except Refused as error:
-        return _form(me, form, chosen, meeting=meeting, refused=error), 409
+        return _form(form, chosen, meeting=meeting, refused=error), 409
     return after_change(go_to=url_for(".show", uid=uid))
 
 
@@ -225,8 +225,7 @@ def _shown(me: Account, uid: str, *, problems: Mapping[str, Phrase] | None = Non
     )
 
 
-def _form(  # noqa: PLR0913
-    me: Account,
+def _form(
     form: Mapping[str, str],
     chosen: Sequence[str],
     *,
@@ -234,6 +233,7 @@ def _form(  # noqa: PLR0913
     problems: Mapping[str, Phrase] | None = None,
     refused: Refused | None = None,
 ) -> str:
+    me = account()
     groups: dict[str, list[Endpoint]] = {}
     for endpoint in endpoints.listed_with(meeting):
         groups.setdefault(endpoint.organisation.level, []).append(endpoint)
