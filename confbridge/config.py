@@ -6,8 +6,11 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import time
 from email.utils import parseaddr
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +20,13 @@ HOUSE = Path(__file__).resolve().parent.parent
 PREFIX = "CONFBRIDGE_"
 MAIL_SCHEMES = {"maildir", "smtp", "smtps", "smtp+starttls"}
 SHORTEST_KEY = 32
+# Settings that are numbers, and the most that makes sense.
+NUMBERS = {
+    "notice_days": 60,
+    "hold_minutes": 1440,
+    "offer_minutes": 1440,
+    "displace_minutes": 10080,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +41,11 @@ class Settings:
     mail_url: str = "maildir:var/mail"
     mail_from: str = "ConfBridge <confbridge@localhost>"
     timezone: str = "Asia/Ho_Chi_Minh"
+    working_hours: str = "07:00-11:30 13:30-17:00"
+    notice_days: int = 3
+    hold_minutes: int = 30
+    offer_minutes: int = 60
+    displace_minutes: int = 30
 
     def __post_init__(self) -> None:
         if len(self.secret_key) < SHORTEST_KEY:
@@ -47,10 +62,26 @@ class Settings:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise BadConfig(f"CONFBRIDGE_TIMEZONE: no zone {self.timezone!r}") from error
+        for name, most in NUMBERS.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise BadConfig(f"{PREFIX}{name.upper()} must be from 0 to {most}")
+        if not self.hours or any(start >= end for start, end in pairwise(_flat(self.hours))):
+            raise BadConfig("CONFBRIDGE_WORKING_HOURS must be like 07:00-11:30 13:30-17:00")
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def hours(self) -> list[tuple[time, time]]:
+        """The stretches of a working day, in order; raises BadConfig."""
+        try:
+            return [
+                (time.fromisoformat(start), time.fromisoformat(end))
+                for start, _, end in (part.partition("-") for part in self.working_hours.split())
+            ]
+        except ValueError as error:
+            raise BadConfig(f"CONFBRIDGE_WORKING_HOURS: {error}") from error
 
     @property
     def is_https(self) -> bool:
@@ -64,9 +95,14 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     host = _read(environment, "HOST") or "127.0.0.1"
     port = _port(_read(environment, "PORT") or "8000")
-    given = {
+    given: dict[str, Any] = {
         name: value
-        for name in ("mail_url", "mail_from", "timezone")
+        for name in ("mail_url", "mail_from", "timezone", "working_hours")
+        if (value := _read(environment, name.upper()))
+    }
+    given |= {
+        name: _number(value, name)
+        for name in NUMBERS
         if (value := _read(environment, name.upper()))
     }
     return Settings(
@@ -87,6 +123,16 @@ def _read(environment: Mapping[str, str], name: str) -> str:
         except OSError as error:
             raise BadConfig(f"{PREFIX}{name}_FILE: {error}") from error
     return environment.get(f"{PREFIX}{name}", "").strip()
+
+
+def _number(text: str, name: str) -> int:
+    if not (text.isdecimal() and len(text) < 6):
+        raise BadConfig(f"{PREFIX}{name.upper()} is not a whole number")
+    return int(text)
+
+
+def _flat(hours: list[tuple[time, time]]) -> list[time]:
+    return [moment for stretch in hours for moment in stretch]
 
 
 def _port(text: str) -> int:

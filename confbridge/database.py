@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.fernet import Fernet, MultiFernet
 from flask_sqlalchemy import SQLAlchemy
@@ -19,13 +19,19 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
-from confbridge.errors import BadConfig, Clash
+from confbridge.errors import BadConfig, Clash, Crossed
 
 # Older ones can corrupt a WAL database that two connections write and checkpoint at once.
 OLDEST_SQLITE = (3, 51, 3)
 
-# The names by which the database itself refuses; see the first migration.
-GUARDS = ("endpoint_taken", "ports_taken")
+# The names by which the database itself refuses; see migrations.
+GUARDS = ("endpoint_taken", "ports_taken", "bridge_blocked")
+
+# What PostgreSQL says when two transactions wait for each other, and SQLite after long waiting.
+CROSSED = ("deadlock detected", "could not serialize", "database is locked")
+MOST_CROSSED = 4
+
+Result = TypeVar("Result")
 
 
 class Base(DeclarativeBase):
@@ -70,12 +76,29 @@ def transaction() -> Iterator[None]:
         db.session.rollback()
         if any(guard in str(error.orig) for guard in GUARDS):
             raise Clash from error
+        if any(word in str(error.orig) for word in CROSSED):
+            raise Crossed from error
         raise
     except BaseException:
         db.session.rollback()
         raise
     finally:
         _in_transaction.reset(token)
+
+
+def attempt(deed: Callable[[], Result]) -> Result:
+    """Do it in a transaction, and again if another one crossed it.
+
+    Raises Crossed if that goes on.
+    """
+    for _ in range(MOST_CROSSED):
+        try:
+            with transaction():
+                return deed()
+        except Crossed:
+            continue
+    with transaction():
+        return deed()
 
 
 def in_transaction() -> bool:

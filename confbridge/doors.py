@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
-from confbridge.database import transaction
+from flask.typing import ResponseReturnValue
+from flask_babel import get_locale, gettext
+
+from confbridge import config
+from confbridge.database import attempt, transaction
+from confbridge.domain import wording
 from confbridge.errors import (
     Clash,
     ConfbridgeError,
@@ -17,10 +24,13 @@ from confbridge.errors import (
     Phrase,
     StaleVersion,
 )
-from confbridge.inputs.meetings import MeetingChange, MeetingDraft
-from confbridge.models import Account, Meeting
-from confbridge.services import access, meetings, refusals
-from confbridge.services.refusals import Refusal
+from confbridge.inputs.meetings import MeetingChange, MeetingDraft, OccurrenceChange
+from confbridge.models import Account, Bridge, Meeting
+from confbridge.services import access, holds, maintenance, meetings, refusals
+from confbridge.services.maintenance import Affected
+from confbridge.services.refusals import Refusal, Wanted
+
+Result = TypeVar("Result")
 
 STATUS = {
     NotSignedIn: 401,
@@ -30,14 +40,17 @@ STATUS = {
     StaleVersion: 412,
     Invalid: 422,
 }
+TAKEN = Phrase("An endpoint or a bridge is not free at that time.")
+NEEDS_REASON = Phrase("The chair is in another meeting at that time. Say why both shall be held.")
 BAD_GATEWAY = 502  # the rest: a bridge or mail server that let us down
 
 
 class Refused(Conflict):
-    """A booking that clashes, with every reason and the nearest free times."""
+    """A booking that clashes, with every reason and what else would work."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(Phrase("An endpoint or a bridge is not free at that time."))
+        soft = bool(refusal.clashes) and all(one.is_soft for one in refusal.clashes)
+        super().__init__(NEEDS_REASON if soft else TAKEN)
         self.refusal = refusal
 
 
@@ -57,21 +70,25 @@ def say(phrase: Phrase) -> str:
     return said % phrase.values if phrase.values else said
 
 
+def written_moment(when: datetime) -> str:
+    """Return a moment in the reader's language."""
+    return wording.moment(when, config.in_force().zone, str(get_locale() or "vi"))
+
+
 def book(draft: MeetingDraft, *, by: Account) -> Meeting:
     """Book in a transaction of its own; what is in the way is found out after it.
 
-    Raises Invalid, NotAllowed, Refused.
+    Raises Invalid, NotAllowed, Conflict, Refused.
     """
     try:
-        with transaction():
-            return meetings.book(draft, by=by)
+        return attempt(lambda: meetings.book(draft, by=by))
     except Clash as clash:
         raise refused(draft, by=by) from clash
 
 
 def refused(draft: MeetingDraft, *, by: Account) -> Refused:
     """Return the explained refusal of a booking that has just clashed."""
-    return Refused(refusals.explain(meetings.need_of_draft(draft), reader=by))
+    return Refused(refusals.explain(meetings.wanted_by(draft, by), reader=by))
 
 
 def change(uid: str, wanted: MeetingChange, *, by: Account, version: int | None) -> Meeting:
@@ -79,14 +96,89 @@ def change(uid: str, wanted: MeetingChange, *, by: Account, version: int | None)
 
     Raises NotFound, NotAllowed, StaleVersion, Invalid, Conflict, Refused.
     """
+
+    def deed() -> Meeting:
+        meeting = access.meeting(by, uid, to_change=True, version=version)
+        meetings.change(meeting, wanted, by=by)
+        return meeting
+
+    try:
+        return attempt(deed)
+    except Clash as clash:
+        need = trial(lambda: meetings.wanted_after(access.meeting(by, uid), wanted))
+        raise Refused(refusals.explain(need, reader=by)) from clash
+
+
+def change_occurrence(
+    uid: str, number: int, wanted: OccurrenceChange, *, by: Account, version: int | None
+) -> Meeting:
+    """Change one occurrence, or it and all that follow, in a transaction of its own.
+
+    Raises NotFound, NotAllowed, StaleVersion, Invalid, Conflict, Refused.
+    """
+
+    def deed() -> Meeting:
+        meeting = access.meeting(by, uid, to_change=True, version=version)
+        one = meetings.occurrence_of(meeting, number)
+        return meetings.change_occurrence(meeting, one, wanted, by=by)
+
+    try:
+        return attempt(deed)
+    except Clash as clash:
+        need = trial(lambda: _wanted_of_one(uid, number, wanted, by))
+        raise Refused(refusals.explain(need, reader=by)) from clash
+
+
+def _wanted_of_one(uid: str, number: int, wanted: OccurrenceChange, by: Account) -> Wanted:
+    meeting = access.meeting(by, uid)
+    return meetings.wanted_of_one(meeting, meetings.occurrence_of(meeting, number), wanted, by=by)
+
+
+def hold(uid: str, minutes: int | None, *, by: Account, version: int | None) -> Meeting:
+    """Let a draft hold its slots, in a transaction of its own.
+
+    Raises NotFound, NotAllowed, StaleVersion, Conflict, Refused.
+    """
+
+    def deed() -> Meeting:
+        meeting = access.meeting(by, uid, to_change=True, version=version)
+        holds.hold(meeting, minutes, by=by)
+        return meeting
+
+    try:
+        return attempt(deed)
+    except Clash as clash:
+        need = trial(lambda: meetings.wanted_after(access.meeting(by, uid), MeetingChange()))
+        raise Refused(refusals.explain(need, reader=by)) from clash
+
+
+def drain(code: str, *, by: Account) -> tuple[Bridge, list[Affected]]:
+    """Let a bridge take nothing new, then move what lies ahead, each in a transaction of its own.
+
+    Raises NotFound, NotAllowed.
+    """
+
+    def begin() -> tuple[Bridge, list[int]]:
+        bridge = access.bridge(by, code, to_change=True)
+        maintenance.drain(bridge, by=by)
+        return bridge, maintenance.on_bridge(bridge)
+
+    bridge, numbers = attempt(begin)
+    affected = [attempt(partial(maintenance.move, number, bridge)) for number in numbers]
+    attempt(holds.room_was_made)
+    return bridge, affected
+
+
+def trial(deed: Callable[[], Result]) -> Result:
+    """Do it in a transaction that is taken back, and return what it found."""
+    found: list[Result] = []
     try:
         with transaction():
-            meeting = access.meeting(by, uid, to_change=True, version=version)
-            meetings.change(meeting, wanted, by=by)
-            return meeting
-    except Clash as clash:
-        meeting = access.meeting(by, uid)
-        draft = meetings.draft_after(meeting, wanted)
-        need = meetings.need_of_draft(draft)
-        refusal = refusals.explain(need, reader=by, but=meeting.occurrence)
-        raise Refused(refusal) from clash
+            found.append(deed())
+            raise TakenBack
+    except TakenBack:
+        return found[0]
+
+
+class TakenBack(Exception):
+    """Raised to undo what a trial has done."""

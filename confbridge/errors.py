@@ -74,6 +74,13 @@ class Clash(Conflict):
         super().__init__(Phrase("An endpoint or a bridge is not free at that time."))
 
 
+class Crossed(Conflict):
+    """Two changes were in each other's way, and this one was undone; it may be tried again."""
+
+    def __init__(self) -> None:
+        super().__init__(Phrase("Others are changing the same thing. Try again in a moment."))
+
+
 class StaleVersion(ConfbridgeError):
     """Somebody else changed it since it was read."""
 

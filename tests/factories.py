@@ -65,6 +65,7 @@ def bridge(*, ports: int = 10, **rest: Any) -> Bridge:
         "name": f"Bridge {number}",
         "driver": "janus",
         "networks": frozenset({"tslcd", "internet"}),
+        "pool_id": 1,  # the one that the migration makes
         "settings": {"admin_url": "http://127.0.0.1:1/admin", "ws_url": "ws://127.0.0.1:1"},
         "secrets": {"admin_secret": "s", "admin_key": "k", "events_password": "p"},
         "state": BridgeState.UP,

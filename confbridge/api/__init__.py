@@ -11,16 +11,28 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from confbridge.api import bridges, endpoints, hooks, meetings, openapi, organisations, shapes
+from confbridge.api import (
+    availability,
+    bridges,
+    endpoints,
+    hooks,
+    meetings,
+    openapi,
+    organisations,
+    rules,
+    shapes,
+)
 from confbridge.database import db
 from confbridge.doors import Refused, plain_problem, say, status_of
 from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn, Phrase
 from confbridge.services import accounts
+from confbridge.services.maintenance import NotMovable
 
 log = logging.getLogger(__name__)
 
 v1 = Blueprint("api", __name__, url_prefix="/api/v1")
-for noun in (organisations, endpoints, bridges, meetings):
+NOUNS = (organisations, endpoints, bridges, meetings, availability, rules)
+for noun in NOUNS:
     v1.register_blueprint(noun.resource)
 v1.register_blueprint(openapi.resource)
 
@@ -53,6 +65,8 @@ def problem(error: ConfbridgeError) -> ResponseReturnValue:
         document["problems"] = {field: say(phrase) for field, phrase in error.problems.items()}
     if isinstance(error, Refused):
         document |= shapes.refusal(error.refusal)
+    if isinstance(error, NotMovable):
+        document["affected"] = [shapes.affected(one) for one in error.affected]
     headers = {"Content-Type": "application/problem+json"}
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"
@@ -78,7 +92,7 @@ def init_app(app: Flask) -> None:
     # A token in a header, or a bridge's password, is no cookie that another site could use.
     protection.exempt(v1)
     protection.exempt(hooks.receivers)
-    for noun in (organisations, endpoints, bridges, meetings):
+    for noun in NOUNS:
         protection.exempt(noun.resource)
 
     @app.get("/healthz")

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, current_app, g, request
 
 from confbridge.api.shapes import Shape
-from confbridge.database import transaction
+from confbridge.database import attempt
 from confbridge.errors import Invalid, Phrase
 from confbridge.services import answers
 
@@ -53,7 +53,8 @@ def once(make: Callable[[], Shape]) -> Response:
             **{"Idempotency-Key": Phrase("Use at most %(most)s characters.", most=LONGEST_KEY)}
         )
     fingerprint = hashlib.sha256(request.path.encode() + b"\n" + request.get_data()).hexdigest()
-    with transaction():
+
+    def deed() -> Response:
         kept = answers.claim(g.account, key, fingerprint) if key else None
         if kept and kept.fingerprint != fingerprint:
             raise Invalid(
@@ -65,6 +66,8 @@ def once(make: Callable[[], Shape]) -> Response:
         if kept:
             kept.status, kept.body = CREATED, text
         return _created(text)
+
+    return attempt(deed)
 
 
 def _created(text: str, status: int = CREATED) -> Response:

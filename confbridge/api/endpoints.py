@@ -9,12 +9,12 @@ from flask import Blueprint, Response, g, request
 from confbridge import clock
 from confbridge.api import changes, paging, shapes
 from confbridge.api.shapes import Shape
-from confbridge.database import transaction
+from confbridge.database import attempt, transaction
 from confbridge.errors import Invalid, Phrase, StaleVersion
 from confbridge.inputs import parse
-from confbridge.inputs.directory import EndpointChange, EndpointDraft
+from confbridge.inputs.directory import EndpointChange, EndpointDraft, Maintenance
 from confbridge.models import Role
-from confbridge.services import access, endpoints
+from confbridge.services import access, endpoints, maintenance
 from confbridge.services.endpoints import Wanted
 
 resource = Blueprint("endpoints", __name__, url_prefix="/endpoints")
@@ -70,3 +70,17 @@ def freebusy(code: str) -> Shape:
         raise Invalid(to=Phrase("The end must be after the beginning."))
     found = endpoints.busy(endpoint, since, until, reader=g.account)
     return {"busy": [shapes.busy(one) for one in found]}
+
+
+@resource.post("/<code>/maintenance")
+def maintain(code: str) -> Shape:
+    """Let the endpoint be out of use for a time in which it is in no meeting."""
+    wanted = parse(Maintenance, changes.body())
+
+    def deed() -> Shape:
+        endpoint = access.endpoint(g.account, code, to_change=True)
+        maintenance.maintain_endpoint(endpoint, wanted, by=g.account)
+        found = maintenance.endpoint_maintenance(endpoint)
+        return {"maintenance": [shapes.interval(one) for one in found]}
+
+    return attempt(deed)

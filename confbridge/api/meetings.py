@@ -9,14 +9,34 @@ from flask import Blueprint, Response, g, jsonify, request
 from confbridge import doors
 from confbridge.api import changes, paging, shapes
 from confbridge.api.shapes import Shape
-from confbridge.database import transaction
+from confbridge.database import attempt
+from confbridge.domain.lifecycle import ENDED, MeetingState
 from confbridge.domain.rsvp import Via
 from confbridge.errors import Clash, Invalid, NotFound, Phrase
 from confbridge.inputs import parse
-from confbridge.inputs.meetings import Cancellation, MeetingChange, MeetingDraft, RecordedAnswer
-from confbridge.models import Meeting, Occurrence
-from confbridge.services import access, attendance, meetings, outbox, replies
-from confbridge.services.meetings import Wanted
+from confbridge.inputs.meetings import (
+    Cancellation,
+    Hold,
+    MeetingChange,
+    MeetingDraft,
+    OccurrenceChange,
+    Postponement,
+    RecordedAnswer,
+)
+from confbridge.models import Attendee, Meeting, Occurrence
+from confbridge.services import (
+    access,
+    agenda,
+    attendance,
+    displacement,
+    holds,
+    leaders,
+    meetings,
+    outbox,
+    replies,
+    rules,
+)
+from confbridge.services.agenda import Wanted
 
 resource = Blueprint("meetings", __name__, url_prefix="/meetings")
 
@@ -32,12 +52,12 @@ def index() -> Shape:
         state=request.args.get("state", ""),
         text=request.args.get("q", ""),
     )
-    found = meetings.listed(g.account, wanted, limit=most + 1, after=_place(paging.cursor()))
-    deliveries = outbox.deliveries(found)
+    found = agenda.listed(g.account, wanted, limit=most + 1, after=_place(paging.cursor()))
+    deliveries = outbox.deliveries([one for one, _ in found])
     return paging.paged(
         found,
-        lambda one: shapes.meeting(one, deliveries, with_links=False),
-        lambda one: f"{one.occurrence.starts.isoformat()} {one.id}",
+        lambda pair: shapes.meeting(pair[0], deliveries, with_links=False),
+        lambda pair: f"{pair[1].isoformat()} {pair[0].id}",
         most,
     )
 
@@ -48,7 +68,7 @@ def create() -> Response:
     try:
         if draft.dry_run:
             return _dry_run(draft)
-        return changes.once(lambda: _shape(meetings.book(draft, by=g.account)))
+        return changes.once(lambda: _booked(draft))
     except Clash as clash:
         raise doors.refused(draft, by=g.account) from clash
 
@@ -69,10 +89,76 @@ def change(uid: str) -> Response:
 @resource.post("/<uid>/cancel")
 def cancel(uid: str) -> Response:
     wanted = parse(Cancellation, changes.body())
-    with transaction():
-        meeting = access.meeting(g.account, uid, to_change=True, version=changes.version())
+    version = changes.version()
+
+    def deed() -> Meeting:
+        meeting = access.meeting(g.account, uid, to_change=True, version=version)
         meetings.cancel(meeting, wanted.reason, by=g.account)
+        return meeting
+
+    return changes.with_etag(_shape(attempt(deed)))
+
+
+@resource.post("/<uid>/postpone")
+def postpone(uid: str) -> Response:
+    """Give the meeting's time back; it keeps its number and gets new times offered."""
+    wanted = parse(Postponement, changes.body())
+    version = changes.version()
+
+    def deed() -> Meeting:
+        meeting = access.meeting(g.account, uid, to_change=True, version=version)
+        meetings.postpone(meeting, wanted.reason, by=g.account)
+        return meeting
+
+    return changes.with_etag(_shape(attempt(deed)))
+
+
+@resource.post("/<uid>/hold")
+def hold(uid: str) -> Response:
+    """Let a draft hold its slots for a while; nought minutes give them back."""
+    wanted = parse(Hold, changes.body())
+    version = changes.version()
+    meeting = doors.hold(uid, wanted.minutes, by=g.account, version=version)
     return changes.with_etag(_shape(meeting))
+
+
+@resource.post("/<uid>/wait")
+def wait(uid: str) -> Response:
+    """Put a draft, or what was postponed, on the waiting list for its time."""
+    version = changes.version()
+
+    def deed() -> Meeting:
+        meeting = access.meeting(g.account, uid, to_change=True, version=version)
+        holds.wait(meeting, by=g.account)
+        return meeting
+
+    return changes.with_etag(_shape(attempt(deed)))
+
+
+@resource.patch("/<uid>/occurrences/<int:number>")
+def change_occurrence(uid: str, number: int) -> Response:
+    """Change one occurrence, or with `following` it and all after it: then that is a new series."""
+    wanted = parse(OccurrenceChange, changes.body())
+    version = changes.version()
+    meeting = doors.change_occurrence(uid, number, wanted, by=g.account, version=version)
+    return changes.with_etag(_shape(meeting))
+
+
+@resource.post("/<uid>/occurrences/<int:number>/cancel")
+def cancel_occurrence(uid: str, number: int) -> Response:
+    """Call one occurrence off, or with `following` it and all after it."""
+    wanted = parse(Cancellation, changes.body())
+    version = changes.version()
+
+    def deed() -> Meeting:
+        meeting = access.meeting(g.account, uid, to_change=True, version=version)
+        one = meetings.occurrence_of(meeting, number)
+        meetings.cancel_occurrence(
+            meeting, one, wanted.reason, following=wanted.following, by=g.account
+        )
+        return meeting
+
+    return changes.with_etag(_shape(attempt(deed)))
 
 
 @resource.post("/<uid>/replies")
@@ -80,10 +166,14 @@ def reply(uid: str) -> Shape:
     answer = parse(RecordedAnswer, changes.body())
     if answer.via is Via.LINK:
         raise Invalid(via=Phrase("Choose one of: %(choices)s.", choices="phone, api"))
-    with transaction():
+
+    def deed() -> tuple[Meeting, Attendee]:
         meeting = access.meeting(g.account, uid, to_change=True)
         attendee = replies.of_endpoint(meeting, answer.endpoint)
         replies.record(meeting, attendee, answer, via=answer.via, by=g.account.email)
+        return meeting, attendee
+
+    meeting, attendee = attempt(deed)
     return shapes.attendee(attendee, outbox.deliveries([meeting]).get(attendee.id), with_link=True)
 
 
@@ -96,22 +186,42 @@ def report(uid: str) -> Shape:
 
 def _dry_run(draft: MeetingDraft) -> Response:
     """Book, look at it, and take it back: the answer is what booking would give."""
+    return jsonify(doors.trial(lambda: _booked(draft)))
 
-    class TakeBack(Exception):
-        pass
 
-    found: list[Shape] = []
-    try:
-        with transaction():
-            found.append(_shape(meetings.book(draft, by=g.account)))
-            raise TakeBack
-    except TakeBack:
-        return jsonify(found[0])
+def _booked(draft: MeetingDraft) -> Shape:
+    return _shape(meetings.book(draft, by=g.account))
+
+
+def _warnings(meeting: Meeting) -> list[Shape]:
+    """Return what is no refusal and should still be looked at, while the meeting is ahead."""
+    if meeting.state in ENDED:
+        return []
+    found: list[Shape] = [
+        {"kind": "duplicate", "meeting": one.uid, "title": one.title}
+        for one in leaders.duplicates(
+            meeting.title,
+            meeting.host_id,
+            meeting.occurrence.during,
+            reader=g.account,
+            but=meeting.id,
+        )
+    ]
+    days = rules.is_short_notice(meeting.starts)
+    if days is not None:
+        found.append({"kind": "short_notice", "working_days": days})
+    return found
 
 
 def _shape(meeting: Meeting) -> Shape:
     may_change = access.may_change(g.account, meeting)
-    return shapes.meeting(meeting, outbox.deliveries([meeting]), with_links=may_change)
+    shape = shapes.meeting(meeting, outbox.deliveries([meeting]), with_links=may_change)
+    shape["warnings"] = _warnings(meeting) if may_change else []
+    if meeting.state == MeetingState.POSTPONED:
+        shape["offers"] = [
+            shapes.interval(one) for one in displacement.offers_of(meeting.occurrence)
+        ]
+    return shape
 
 
 def _occurrence(meeting: Meeting) -> Occurrence:

@@ -8,8 +8,27 @@ from typing import Any
 from flask import Blueprint, current_app
 
 from confbridge.inputs import Draft
-from confbridge.inputs.directory import BridgeChange, BridgeDraft, EndpointChange, EndpointDraft
-from confbridge.inputs.meetings import Cancellation, MeetingChange, MeetingDraft, RecordedAnswer
+from confbridge.inputs.directory import (
+    BridgeChange,
+    BridgeDraft,
+    DecidedDay,
+    EndpointChange,
+    EndpointDraft,
+    Maintenance,
+    PoolChange,
+    PoolDraft,
+    Weights,
+)
+from confbridge.inputs.meetings import (
+    AvailabilityQuery,
+    Cancellation,
+    Hold,
+    MeetingChange,
+    MeetingDraft,
+    OccurrenceChange,
+    Postponement,
+    RecordedAnswer,
+)
 
 resource = Blueprint("openapi", __name__)
 
@@ -21,10 +40,25 @@ TAKES: dict[str, type[Draft]] = {  # what each changing call takes
     "api.endpoints.change": EndpointChange,
     "api.bridges.create": BridgeDraft,
     "api.bridges.change": BridgeChange,
+    "api.bridges.maintain": Maintenance,
+    "api.endpoints.maintain": Maintenance,
+    "api.availability.search": AvailabilityQuery,
+    "api.rules.create": PoolDraft,
+    "api.rules.change_pool": PoolChange,
+    "api.rules.order_ranks": Weights,
+    "api.rules.decide_day": DecidedDay,
     "api.meetings.create": MeetingDraft,
     "api.meetings.change": MeetingChange,
     "api.meetings.cancel": Cancellation,
+    "api.meetings.postpone": Postponement,
+    "api.meetings.hold": Hold,
+    "api.meetings.change_occurrence": OccurrenceChange,
+    "api.meetings.cancel_occurrence": Cancellation,
     "api.meetings.reply": RecordedAnswer,
+}
+# Besides every PATCH, what may name the version it was decided on.
+VERSIONED = {
+    f"api.meetings.{name}" for name in ("cancel", "postpone", "hold", "wait", "cancel_occurrence")
 }
 ASKED: dict[str, tuple[str, ...]] = {  # what each list can be narrowed by
     "api.organisations.index": ("limit", "cursor"),
@@ -97,13 +131,13 @@ def _parameters(endpoint: str, path: str, method: str) -> list[dict[str, Any]]:
     found += [{"name": name, "in": "query", "schema": text} for name in ASKED.get(endpoint, ())]
     if endpoint.endswith(".create"):
         found.append({"name": "Idempotency-Key", "in": "header", "schema": text})
-    elif method == "PATCH" or endpoint.endswith(".cancel"):
+    elif method == "PATCH" or endpoint in VERSIONED:
         found.append({"name": "If-Match", "in": "header", "schema": text})
     return found
 
 
 def _responses(endpoint: str, method: str) -> dict[str, Any]:
-    good = "201" if endpoint.endswith(".create") else "200"
+    good = "201" if endpoint.endswith(".create") else "204" if method == "DELETE" else "200"
     problem = {"schema": {"$ref": SCHEMAS.format(model="Problem")}}
     refusals = set(REFUSALS) if method != "GET" else {"401", "403", "404", "422"}
     return {good: {"description": "Done"}} | {
@@ -125,6 +159,8 @@ def _schemas() -> dict[str, Any]:
                 "problems": {"type": "object", "additionalProperties": {"type": "string"}},
                 "clashes": {"type": "array", "items": {"type": "object"}},
                 "alternatives": {"type": "array", "items": {"type": "object"}},
+                "displaceable": {"type": "array", "items": {"type": "object"}},
+                "affected": {"type": "array", "items": {"type": "object"}},
             },
         }
     }

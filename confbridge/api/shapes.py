@@ -6,22 +6,36 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from confbridge.domain.capacity import ports
+from confbridge.domain.interval import Interval
+from confbridge.doors import say, written_moment
+from confbridge.errors import Phrase
 from confbridge.models import (
     Attendee,
     Bridge,
+    BridgeBlock,
+    DecidedDay,
     Endpoint,
     Leg,
     Mail,
     Meeting,
     Occurrence,
     Organisation,
+    Pool,
 )
-from confbridge.services import links
+from confbridge.services import links, refusals
 from confbridge.services.attendance import Attendance, Site
+from confbridge.services.availability import Found
+from confbridge.services.bridges import AtRisk
 from confbridge.services.endpoints import Busy
+from confbridge.services.maintenance import Affected
 from confbridge.services.refusals import Obstacle, Refusal
 
 Shape = dict[str, Any]
+
+NO_CASCADE = Phrase(
+    "It is too large for any one bridge, and no bridge here can be linked to another."
+)
 
 
 def moment(when: datetime) -> str:
@@ -52,6 +66,7 @@ def endpoint(one: Endpoint) -> Shape:
         "organisation": one.organisation.code,
         "level": one.organisation.level,
         "kind": one.kind,
+        "quality": one.quality,
         "seats": one.seats,
         "address": one.address,
         "networks": sorted(one.networks),
@@ -78,6 +93,11 @@ def bridge(one: Bridge) -> Shape:
         "driver": one.driver,
         "ports": one.ports,
         "networks": sorted(one.networks),
+        "kinds": sorted(one.kinds),
+        "pool": one.pool.code,
+        "failure_domain": one.failure_domain,
+        "head_room": one.head_room,
+        "rooms_per_minute": one.rooms_per_minute,
         "settings": dict(one.settings),
         "state": one.state,
         "draining": one.draining,
@@ -87,9 +107,49 @@ def bridge(one: Bridge) -> Shape:
     }
 
 
+def at_risk(one: AtRisk) -> Shape:
+    return {
+        "meeting": one.uid,
+        "title": one.title,
+        "start": moment(one.during.start),
+        "end": moment(one.during.end),
+    }
+
+
+def pool(one: Pool) -> Shape:
+    return {
+        "code": one.code,
+        "name": one.name,
+        "survives_loss": one.survives_loss,
+        "version": one.version,
+    }
+
+
+def maintenance(one: BridgeBlock) -> Shape:
+    return {
+        "id": one.id,
+        "start": moment(one.starts),
+        "end": moment(one.ends),
+        "ports_left": one.ports_left,
+        "reason": one.reason,
+    }
+
+
+def affected(one: Affected) -> Shape:
+    return {
+        "meeting": one.uid,
+        "occurrence": one.occurrence_id,
+        "title": one.title,
+        "start": moment(one.during.start),
+        "end": moment(one.during.end),
+        "moved": bool(one.moved_to),
+        "moved_to": one.moved_to or None,
+        "why": say(one.why) if one.why else None,
+    }
+
+
 def meeting(one: Meeting, deliveries: Mapping[int, Mail], *, with_links: bool) -> Shape:
     """Return a meeting; join addresses only for whom they may be shown to."""
-    during = one.occurrence.during
     return {
         "uid": one.uid,
         "number": one.number,
@@ -98,14 +158,30 @@ def meeting(one: Meeting, deliveries: Mapping[int, Mail], *, with_links: bool) -
         "state": one.state,
         "title": one.title,
         "agenda": one.agenda,
-        "start": moment(during.start),
-        "minutes": round(during.lasts.total_seconds() / 60),
+        "start": moment(one.starts),
+        "minutes": round(one.during.lasts.total_seconds() / 60),
         "timezone": one.timezone,
+        "rrule": one.rrule or None,
+        "exdates": [moment(each) for each in one.skipped] if one.repeats else [],
+        "misses": [moment(each.starts) for each in one.exdates if each.missed],
         "host": one.host.code,
         "chair": one.chair,
+        "rank": one.rank,
+        "network": one.network or None,
+        "standby": one.standby,
+        "cascade": one.may_cascade,
+        "gives_back": one.gives_back,
+        "reason": one.reason,
+        "waiting_since": moment_or_null(one.waiting_since),
         "endpoints": [
-            {"code": each.endpoint.code, "role": each.role, "ports": each.ports}
+            {
+                "code": each.endpoint.code,
+                "role": each.role,
+                "ports": each.ports,
+                "quality": each.quality,
+            }
             for each in one.attendees
+            if each.everywhere
         ],
         "guest_ports": one.guest_ports,
         "lead_minutes": one.lead_minutes,
@@ -122,12 +198,18 @@ def occurrence(one: Occurrence) -> Shape:
         "id": one.id,
         "start": moment(one.starts),
         "end": moment(one.ends),
+        "original": moment(one.original),
         "state": one.state,
+        "held_until": moment_or_null(one.hold_until),
         "bridges": [
             {"code": each.bridge.code, "ports": each.ports, "role": each.role}
             for each in one.allocations
         ],
     }
+
+
+def interval(one: Interval) -> Shape:
+    return {"start": moment(one.start), "end": moment(one.end)}
 
 
 def attendee(one: Attendee, mail: Mail | None, *, with_link: bool) -> Shape:
@@ -146,18 +228,24 @@ def attendee(one: Attendee, mail: Mail | None, *, with_link: bool) -> Shape:
 
 
 def refusal(one: Refusal) -> Shape:
-    return {
+    shape: Shape = {
         "clashes": [clash(each) for each in one.clashes],
         "alternatives": [
             {
-                "start": moment(each.start),
-                "end": moment(each.end),
-                "change": "time",
-                "without": [],
+                **interval(each.during),
+                "change": each.change,
+                "without": list(each.without),
             }
             for each in one.alternatives
         ],
+        "displaceable": [
+            {"occurrence": each.occurrence_id, "rank": each.rank, **interval(each.during)}
+            for each in one.lower
+        ],
     }
+    if one.needs_cascade:
+        shape["cascade"] = say(NO_CASCADE)
+    return shape
 
 
 def clash(one: Obstacle) -> Shape:
@@ -166,11 +254,39 @@ def clash(one: Obstacle) -> Shape:
         "subject": one.subject,
         "start": moment(one.start),
         "end": moment(one.end),
-        "with": [one.uid] if one.kind == "endpoint" else [],
+        "minutes": one.minutes,
+        "with": [one.uid] if one.kind in {"endpoint", "leader"} else [],
+        "soft": one.is_soft,
+        "said": say(refusals.said(one, written_moment)),
     }
     if one.kind == "ports":
-        shape |= {"short_by": one.short_by, "peak_at": moment_or_null(one.peak_at)}
+        shape |= {"short_by": ports(one.short_by), "peak_at": moment_or_null(one.peak_at)}
+    if one.kind == "maintenance":
+        shape["instead"] = list(one.instead)
     return shape
+
+
+def suggestions(one: Found) -> Shape:
+    return {
+        "suggestions": [
+            {
+                **interval(each.during),
+                "score": each.score,
+                "missing": sorted(one.names[number] for number in each.missing),
+                "bridges": [
+                    {"code": one.bridges[part.bridge_id], "ports": ports(part.units)}
+                    for part in each.plan.parts
+                ],
+            }
+            for each in one.suggestions
+        ],
+        "reason": one.reason,
+        "said": say(one.said) if one.said else None,
+    }
+
+
+def decided_day(one: DecidedDay) -> Shape:
+    return {"day": one.day.isoformat(), "worked": one.worked, "basis": one.basis}
 
 
 def attendance(one: Attendance) -> Shape:

@@ -1,75 +1,189 @@
-"""When everyone is free, and a bridge with them."""
+"""When everyone who must come is free, and a bridge with them: times worth offering."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
 
-from confbridge.domain.interval import Interval, merged
+from confbridge.domain.interval import Interval
+from confbridge.domain.placement import Plan
 
 GRID = timedelta(minutes=15)
+USUAL = {time(7, 30), time(8, 0), time(13, 30), time(14, 0)}
+
+# An endpoint's id, and when it is taken from and until.
+Busy = tuple[int, datetime, datetime]
 
 
-@dataclass(frozen=True)
-class Taken:
-    """Times at which something is not to be had: in order, disjoint."""
+class Reason(StrEnum):
+    """Why there is no time at all, in the order in which a time fails."""
 
-    times: Sequence[Interval]
-
-    @classmethod
-    def of(cls, intervals: Iterable[Interval]) -> Taken:
-        return cls(merged(intervals))
-
-    def is_free(self, during: Interval) -> bool:
-        after = bisect_left(self.times, during.end, key=lambda one: one.start)
-        return after == 0 or self.times[after - 1].end <= during.start
+    OUTSIDE_HOURS = "outside_working_hours"
+    REQUIRED_BUSY = "required_endpoint_busy"
+    QUORUM = "quorum"
+    NO_PORTS = "no_ports"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """A meeting looking for a time; all endpoints, and one of the bridges, must be free."""
+    """A meeting looking for a time; `at_least` counts those who need not come.
 
-    wanted: Interval
-    lead: timedelta
-    tail: timedelta
-    endpoints: Taken
-    bridges: Sequence[Taken]
-
-    def fits(self, during: Interval) -> bool:
-        whole = during.widened(self.lead, self.tail)
-        return self.endpoints.is_free(during) and any(one.is_free(whole) for one in self.bridges)
-
-
-def nearest(
-    wish: Wish, *, within: Interval, most: int, suits: Callable[[Interval], bool]
-) -> list[Interval]:
-    """Return up to `most` free times, the nearest to the wanted one first.
-
-    Looks at every quarter of an hour. `suits` says which times are worth
-    offering, such as working hours; if too few of those are free, any will do.
+    `suits` says which times may be offered at all, `dislike` how little a
+    start is liked beside others of its day, from 0 to less than 1. `place`
+    returns where the meeting could be held without some endpoints.
     """
-    free = (one for one in _outwards(wish.wanted, within) if wish.fits(one))
-    suiting: list[Interval] = []
-    others: list[Interval] = []
-    for one in free:
-        (suiting if suits(one) else others).append(one)
-        if len(suiting) == most:
-            break
-    return (suiting + others)[:most]
+
+    lasts: timedelta
+    required: frozenset[int]
+    optional: frozenset[int]
+    at_least: int = 0
+    suits: Callable[[Interval], bool]
+    dislike: Callable[[datetime], float]
+    place: Callable[[Interval, frozenset[int]], Plan | None]
 
 
-def _outwards(wanted: Interval, within: Interval) -> Iterator[Interval]:
-    """Yield starts on the grid, later and earlier in turn, as far as `within` goes."""
-    first = _on_grid(wanted.start)
-    for step in range(1 + int(within.lasts / GRID)):
-        for start in (first + step * GRID, first - step * GRID)[: 2 if step else 1]:
-            if within.start <= start and start + wanted.lasts <= within.end:
-                yield Interval(start, start + wanted.lasts)
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A time that works, who would be missing, and where; `score` is from 0 to 1."""
+
+    during: Interval
+    score: float
+    missing: frozenset[int]
+    plan: Plan
 
 
-def _on_grid(moment: datetime) -> datetime:
-    return moment - timedelta(
-        minutes=moment.minute % 15, seconds=moment.second, microseconds=moment.microsecond
-    )
+@dataclass
+class Search:
+    """Looks day by day, and knows when further days can bring nothing better."""
+
+    wish: Wish
+    days: int
+    limit: int
+    found: list[Suggestion] = field(default_factory=list)
+    spare: list[Suggestion] = field(default_factory=list)  # good too, but one day has enough
+    furthest: Reason = Reason.OUTSIDE_HOURS
+    blockers: dict[int, int] = field(default_factory=dict)  # required endpoint: starts it blocks
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether there are enough times at which nobody would be missing."""
+        return sum(not one.missing for one in self.found) >= self.limit
+
+    def look_at(self, day: int, starts: Sequence[datetime], busy: Iterable[Busy]) -> None:
+        """Look at the starts of the day of that number, in order; `busy` is taken around them."""
+        wish = self.wish
+        missing = self._missing(starts, busy)
+        possible = self._possible(starts, missing)
+        possible.sort(key=lambda one: (len(one[1]), wish.dislike(one[0]), one[0]))
+        most = self.limit if self.days == 1 else max(3, -(-self.limit // 3))
+        taken = 0
+        for start, absent in possible:
+            if taken >= self.limit:
+                break
+            during = Interval(start, start + wish.lasts)
+            plan = wish.place(during, absent)
+            if plan is None:
+                continue
+            suggestion = Suggestion(
+                during=during, score=self._score(day, start, absent), missing=absent, plan=plan
+            )
+            (self.found if taken < most else self.spare).append(suggestion)
+            taken += 1
+
+    def best(self) -> list[Suggestion]:
+        """Return the best of all that was found, the best first."""
+        some = sorted(self.found, key=_order)[: self.limit]
+        if len(some) < self.limit:
+            some += sorted(self.spare, key=_order)[: self.limit - len(some)]
+        return sorted(some, key=_order)
+
+    def _missing(
+        self, starts: Sequence[datetime], busy: Iterable[Busy]
+    ) -> list[tuple[set[int], bool]]:
+        """Return, for each start, who of the optional is taken, and whether one required is."""
+        lasts, required = self.wish.lasts, self.wish.required
+        optional: list[set[int]] = [set() for _ in starts]
+        blocked = [False] * len(starts)
+        for endpoint, since, until in busy:
+            first = bisect_right(starts, since - lasts)
+            last = bisect_left(starts, until)
+            if endpoint in required:
+                for place in range(first, last):
+                    blocked[place] = True
+                if last > first:
+                    self.blockers[endpoint] = self.blockers.get(endpoint, 0) + last - first
+            else:
+                for place in range(first, last):
+                    optional[place].add(endpoint)
+        return list(zip(optional, blocked, strict=True))
+
+    def _possible(
+        self, starts: Sequence[datetime], missing: Sequence[tuple[set[int], bool]]
+    ) -> list[tuple[datetime, frozenset[int]]]:
+        found = []
+        most_missing = len(self.wish.optional) - self.wish.at_least
+        for start, (absent, is_blocked) in zip(starts, missing, strict=True):
+            if is_blocked:
+                self._reached(Reason.REQUIRED_BUSY)
+            elif len(absent) > most_missing:
+                self._reached(Reason.QUORUM)
+            else:
+                self._reached(Reason.NO_PORTS)
+                found.append((start, frozenset(absent)))
+        return found
+
+    def _reached(self, reason: Reason) -> None:
+        order = list(Reason)
+        if order.index(reason) > order.index(self.furthest):
+            self.furthest = reason
+
+    def _score(self, day: int, start: datetime, absent: frozenset[int]) -> float:
+        """Return nine parts who comes, one part how soon; a better day or hour is never worse."""
+        presence = 1 - len(absent) / len(self.wish.optional) if self.wish.optional else 1.0
+        soon = 1 - (day + self.wish.dislike(start)) / (self.days + 1)
+        return round(0.9 * presence + 0.1 * soon, 4)
+
+
+def by_usage(zone: ZoneInfo) -> Callable[[datetime], float]:
+    """Return a dislike of hours at which meetings do not usually begin."""
+
+    def dislike(start: datetime) -> float:
+        local = start.astimezone(zone).time()
+        if local in USUAL:
+            return 0.0
+        if local < time(7) or local >= time(17):
+            return 0.8
+        return 0.2 if local.minute == 0 else 0.4 if local.minute == 30 else 0.6
+
+    return dislike
+
+
+def by_distance(wanted: datetime) -> Callable[[datetime], float]:
+    """Return a dislike of times far from the one wanted."""
+
+    def dislike(start: datetime) -> float:
+        return min(abs((start - wanted).total_seconds()) / 86400, 0.999)
+
+    return dislike
+
+
+def grid(day: date, zone: ZoneInfo, within: Interval) -> list[datetime]:
+    """Return the quarters of an hour of a local day that lie in `within`, in UTC order."""
+    first = datetime.combine(day, time(0), zone).astimezone(within.start.tzinfo)
+    last = datetime.combine(day + timedelta(days=1), time(0), zone).astimezone(first.tzinfo)
+    if first < within.start:
+        first += -((first - within.start) // GRID) * GRID
+    starts = []
+    while first < last and first < within.end:
+        if first >= within.start:
+            starts.append(first)
+        first += GRID
+    return starts
+
+
+def _order(one: Suggestion) -> tuple[int, float, datetime]:
+    return len(one.missing), -one.score, one.during.start

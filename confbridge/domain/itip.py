@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, Event, Timezone, vCalAddress, vText, vUri
+from icalendar import Calendar, Event, Timezone, vCalAddress, vRecur, vText, vUri
 
 from confbridge.domain.interval import Interval
 from confbridge.domain.rsvp import Partstat, Role
@@ -47,6 +47,11 @@ class Invitation:
     join_url: str
     join_label: str
     is_cancelled: bool = False  # the meeting itself, not only this invitation
+    is_postponed: bool = False  # it has no time at present
+    rrule: str = ""
+    exdates: tuple[datetime, ...] = ()
+    recurrence_id: datetime | None = None  # of the one occurrence that this is about
+    related_to: str = ""  # the UID of the series that this was split off from
 
 
 def calendar(invitation: Invitation) -> bytes:
@@ -70,6 +75,10 @@ def _event(invitation: Invitation) -> Event:
     event.add("DTSTAMP", invitation.stamped.astimezone(UTC))
     event.add("DTSTART", invitation.during.start.astimezone(zone))
     event.add("DTEND", invitation.during.end.astimezone(zone))
+    if invitation.recurrence_id:
+        event.add("RECURRENCE-ID", invitation.recurrence_id.astimezone(zone))
+    if invitation.related_to:
+        event.add("RELATED-TO", invitation.related_to)
     event.add("SUMMARY", invitation.summary)
     event.add("ORGANIZER", _organizer(invitation))
     event.add("ATTENDEE", _attendee(invitation))
@@ -78,12 +87,16 @@ def _event(invitation: Invitation) -> Event:
         if invitation.is_cancelled:
             event.add("STATUS", "CANCELLED")
         return event
-    event.add("STATUS", "CONFIRMED")
+    if invitation.rrule:
+        event.add("RRULE", vRecur.from_ical(invitation.rrule))
+        if invitation.exdates:
+            event.add("EXDATE", [one.astimezone(zone) for one in invitation.exdates])
+    event.add("STATUS", "TENTATIVE" if invitation.is_postponed else "CONFIRMED")
     event.add("DESCRIPTION", invitation.description)
     event.add("LOCATION", invitation.location)
     event.add("CONTACT", invitation.contact)
     event.add("URL", invitation.join_url)
-    event.add("TRANSP", "OPAQUE")
+    event.add("TRANSP", "TRANSPARENT" if invitation.is_postponed else "OPAQUE")
     conference = vUri(invitation.join_url)
     conference.params["VALUE"] = "URI"
     conference.params["FEATURE"] = ["AUDIO", "VIDEO"]

@@ -8,13 +8,15 @@ accounts or the database.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from confbridge.database import in_transaction
+from confbridge.domain.capacity import Tariff
 from confbridge.errors import DriverError, Invalid, Phrase
 
 
@@ -25,6 +27,14 @@ class Setting:
     name: str
     label: Phrase
     is_secret: bool = False
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a make of bridge charges in ports, and whether its rooms can be linked."""
+
+    tariff: Tariff = field(default_factory=Tariff)
+    can_link: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +154,18 @@ def declared(kind: str) -> Sequence[Setting]:
     """
     settings: Sequence[Setting] = _class_of(kind).SETTINGS  # type: ignore[attr-defined]
     return settings
+
+
+@cache
+def terms(kind: str) -> Terms:
+    """Return what this kind of bridge charges; one that is not installed charges as usual.
+
+    A driver declares it as `TERMS`, or takes what is usual.
+    """
+    try:
+        return getattr(_class_of(kind), "TERMS", Terms())
+    except Invalid:
+        return Terms()
 
 
 def load(kind: str, settings: Mapping[str, str]) -> Driver:

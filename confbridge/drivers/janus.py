@@ -13,7 +13,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from confbridge.drivers import Answer, Event, Joined, Left, Participant, RoomSpec, Setting, Ticket
+from confbridge.drivers import (
+    Answer,
+    Event,
+    Joined,
+    Left,
+    Participant,
+    RoomSpec,
+    Setting,
+    Terms,
+    Ticket,
+)
 from confbridge.drivers.http import post_json
 from confbridge.errors import DriverError, Phrase
 
@@ -29,6 +39,9 @@ SENTINEL = "confbridge-sentinel"
 class JanusDriver:
     """One Janus server."""
 
+    # It forwards and does not mix: a leg costs what it sends, a meeting nothing more. Its rooms
+    # could be linked as remote publishers; that has not been built, so it is not offered.
+    TERMS = Terms(can_link=False)
     SETTINGS = (
         Setting("admin_url", Phrase("Address of the Admin API")),
         Setting("ws_url", Phrase("WebSocket address for browsers")),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
+from confbridge.domain.capacity import Quality
 from confbridge.domain.directory import EndpointKind
+from confbridge.domain.rank import Rank
 from confbridge.errors import Phrase
 from confbridge.inputs import Draft
-from confbridge.inputs.text import Code, Email, Line, Title, mistake
+from confbridge.inputs.text import Code, Email, Line, Reason, Title, mistake
 
 Networks = Annotated[tuple[Code, ...], Field(min_length=1, max_length=20)]
 Seats = Annotated[int, Field(ge=0, le=10_000)]
@@ -22,6 +25,11 @@ def _known(state: str) -> str:
     return state
 
 
+Percent = Annotated[int, Field(ge=0, le=99)]
+Pace = Annotated[int, Field(ge=1, le=10_000)]
+Kinds = Annotated[tuple[EndpointKind, ...], Field(min_length=1, max_length=2)]
+
+
 class EndpointDraft(Draft):
     """A new endpoint."""
 
@@ -29,6 +37,7 @@ class EndpointDraft(Draft):
     name: Title
     organisation: Code
     kind: EndpointKind
+    quality: Quality = Quality.HD
     seats: Seats = 0
     address: Line = ""
     networks: Networks
@@ -43,6 +52,7 @@ class EndpointChange(Draft):
     name: Title | None = None
     organisation: Code | None = None
     kind: EndpointKind | None = None
+    quality: Quality | None = None
     seats: Seats | None = None
     address: Line | None = None
     networks: Networks | None = None
@@ -60,6 +70,11 @@ class BridgeDraft(Draft):
     driver: Code
     ports: Ports
     networks: Networks
+    kinds: Kinds = (EndpointKind.ROOM, EndpointKind.SOFT)
+    pool: Code | None = None
+    failure_domain: Line = ""
+    head_room: Percent = 0
+    rooms_per_minute: Pace = 30
     settings: dict[str, Line] = Field(default_factory=dict)
     secrets: dict[str, Line] = Field(default_factory=dict)
 
@@ -70,5 +85,65 @@ class BridgeChange(Draft):
     name: Title | None = None
     ports: Ports | None = None
     networks: Networks | None = None
+    kinds: Kinds | None = None
+    pool: Code | None = None
+    failure_domain: Line | None = None
+    head_room: Percent | None = None
+    rooms_per_minute: Pace | None = None
     settings: dict[str, Line] | None = None
     secrets: dict[str, Line] | None = None
+
+
+LONGEST_MAINTENANCE = timedelta(days=366)
+
+
+def _to_the_second(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_to_the_second)]
+
+
+class Maintenance(Draft):
+    """A time in which an endpoint cannot be used, or a bridge has fewer ports."""
+
+    start: Moment
+    end: Moment
+    reason: Reason
+    ports_left: Ports = 0
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _checked(self) -> Maintenance:
+        if not self.start < self.end <= self.start + LONGEST_MAINTENANCE:
+            raise mistake(Phrase("The end must be after the beginning, within a year."))
+        return self
+
+
+class Weights(Draft):
+    """Ranks and their weights; a higher one goes first."""
+
+    weights: dict[Rank, Annotated[int, Field(ge=1, le=1000)]]
+
+
+class DecidedDay(Draft):
+    """A day that is worked, or off, by decision; `basis` is the document."""
+
+    day: date
+    worked: bool
+    basis: Line = ""
+
+
+class PoolDraft(Draft):
+    """Bridges that stand in for each other."""
+
+    code: Code
+    name: Title
+    survives_loss: bool = False
+
+
+class PoolChange(Draft):
+    """What shall be different about a pool."""
+
+    name: Title | None = None
+    survives_loss: bool | None = None

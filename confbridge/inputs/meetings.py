@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from confbridge import clock, config
+from confbridge.domain.capacity import Quality
 from confbridge.domain.interval import Interval
+from confbridge.domain.rank import Rank
+from confbridge.domain.recurrence import MOST_OCCURRENCES, Series, parsed
 from confbridge.domain.rsvp import Partstat, Role, Via
-from confbridge.errors import Phrase
+from confbridge.errors import Invalid, Phrase
 from confbridge.inputs import Draft
 from confbridge.inputs.text import Code, Line, Reason, Text, Title, mistake
 
 MOST_MINUTES = 1440
 MOST_ENDPOINTS = 1000
 FARTHEST = timedelta(days=3 * 366)
-FORM_TIME = "%Y-%m-%dT%H:%M"
+LONGEST_SEARCH = timedelta(weeks=8)
 
 
 def _is_ahead(start: datetime) -> datetime:
@@ -38,6 +41,7 @@ class Invitee(Draft):
     code: Code
     role: Role = Role.REQUIRED
     ports: Annotated[int, Field(ge=1, le=20)] = 1
+    quality: Quality | None = None  # of each leg; None: as the endpoint usually has
 
 
 def _each_once(endpoints: Sequence[Invitee]) -> Sequence[Invitee]:
@@ -61,11 +65,30 @@ Endpoints = Annotated[
 ]
 
 
-def _is_ours(timezone: str) -> str:
-    if timezone != config.in_force().timezone:
-        zone = config.in_force().timezone
-        raise mistake(Phrase("Choose one of: %(choices)s.", choices=zone))
+def _is_zone(timezone: str) -> str:
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise mistake(Phrase("There is no time zone “%(zone)s”.", zone=timezone)) from error
     return timezone
+
+
+def _in_utc(moments: Sequence[datetime]) -> Sequence[datetime]:
+    return tuple(one.astimezone(UTC).replace(microsecond=0) for one in moments)
+
+
+Zone = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_is_zone)]
+Exdates = Annotated[
+    tuple[AwareDatetime, ...], Field(max_length=MOST_OCCURRENCES), AfterValidator(_in_utc)
+]
+Network = Literal["tslcd", "internet"]
+
+
+class Displacement(Draft):
+    """Lower meetings that shall give way, named one by one, and why."""
+
+    reason: Reason
+    occurrences: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)]
 
 
 class MeetingDraft(Draft):
@@ -81,13 +104,68 @@ class MeetingDraft(Draft):
     guest_ports: Guests = 0
     lead_minutes: Margin = 15
     tail_minutes: Margin = 15
-    timezone: Annotated[str, AfterValidator(_is_ours)] | None = None
-    state: Literal["scheduled"] = "scheduled"
+    timezone: Zone | None = None
+    rrule: Annotated[str, Field(max_length=500)] | None = None
+    exdates: Exdates = ()
+    max_misses: Annotated[int, Field(ge=0, le=MOST_OCCURRENCES)] = 0
+    rank: Rank | None = None
+    network: Network | None = None
+    bridge: Code | None = None
+    standby: bool = False
+    cascade: bool = True
+    gives_back: bool = True
+    leader_reason: Line = ""
+    displace: Displacement | None = None
+    state: Literal["draft", "scheduled"] = "scheduled"
+    hold_minutes: Annotated[int, Field(ge=0, le=MOST_MINUTES)] | None = None
+    wait: bool = False
     dry_run: bool = False
+
+    @property
+    def is_draft(self) -> bool:
+        """Say whether nobody is to be told yet; who waits for room is a draft too."""
+        return self.state == "draft" or self.wait
 
     @property
     def during(self) -> Interval:
         return Interval(self.start, self.start + timedelta(minutes=self.minutes))
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone or config.in_force().timezone)
+
+    @property
+    def series(self) -> Series | None:
+        """The series that is wanted, None for a meeting that takes place once; raises Invalid."""
+        if not self.rrule:
+            return None
+        return series_of(self.during, self.zone, self.rrule, self.exdates)
+
+    def times(self) -> list[Interval]:
+        """Return when the meeting takes place, in order.
+
+        Raises Invalid.
+        """
+        if self.series is None:
+            return [self.during]
+        found = self.series.occurrences()
+        if not found:
+            raise Invalid(exdates=Phrase("No date is left of the series."))
+        return found
+
+
+def series_of(first: Interval, zone: ZoneInfo, rrule: str, exdates: Sequence[datetime]) -> Series:
+    """Return a series that begins with `first`, seen in `zone`.
+
+    Raises Invalid.
+    """
+    return Series(
+        first=first.start.astimezone(zone).replace(tzinfo=None),
+        zone=zone,
+        lasts=first.lasts,
+        rule=parsed(rrule, zone),
+        skipped=frozenset(exdates),
+    )
 
 
 class MeetingChange(Draft):
@@ -102,12 +180,77 @@ class MeetingChange(Draft):
     guest_ports: Guests | None = None
     lead_minutes: Margin | None = None
     tail_minutes: Margin | None = None
+    rrule: Annotated[str, Field(max_length=500)] | None = None
+    exdates: Exdates | None = None
+    rank: Rank | None = None
+    network: Network | None = None
+    standby: bool | None = None
+    cascade: bool | None = None
+    gives_back: bool | None = None
+    leader_reason: Line | None = None
+    displace: Displacement | None = None
+    state: Literal["scheduled"] | None = None
+
+    @property
+    def is_to_start(self) -> bool:
+        return self.state == "scheduled"
+
+
+class OccurrenceChange(Draft):
+    """What shall be different about one occurrence, or about it and all that follow."""
+
+    start: Start | None = None
+    minutes: Minutes | None = None
+    endpoints: Endpoints | None = None
+    following: bool = False
+    leader_reason: Line = ""
+    displace: Displacement | None = None
 
 
 class Cancellation(Draft):
-    """A meeting called off."""
+    """A meeting called off, or one occurrence, or it and all that follow."""
 
     reason: Reason
+    following: bool = False
+
+
+class Postponement(Draft):
+    """A meeting that gives its time back and waits for a new one."""
+
+    reason: Reason
+
+
+class Hold(Draft):
+    """A draft's wish to hold its slots for a while; nought gives them back."""
+
+    minutes: Annotated[int, Field(ge=0, le=MOST_MINUTES)] | None = None
+
+
+class AvailabilityQuery(Draft):
+    """A question for times at which everybody could meet."""
+
+    endpoints: Annotated[
+        tuple[Invitee, ...], Field(min_length=1, max_length=300), AfterValidator(_each_once)
+    ]
+    minutes: Minutes
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    to: AwareDatetime
+    guest_ports: Guests = 0
+    working_hours: bool = False
+    at_least: Annotated[int, Field(ge=0, le=300)] = 0
+    notice_days: Annotated[int, Field(ge=0, le=60)] = 0
+    limit: Annotated[int, Field(ge=1, le=50)] = 10
+    lead_minutes: Margin = 15
+    tail_minutes: Margin = 15
+    network: Network | None = None
+    standby: bool = False
+    cascade: bool = True
+
+    @model_validator(mode="after")
+    def _checked(self) -> AvailabilityQuery:
+        if self.to <= self.from_ or self.to - self.from_ > LONGEST_SEARCH:
+            raise mistake(Phrase("Search at most eight weeks, “from” before “to”."))
+        return self
 
 
 class Answer(Draft):
@@ -124,40 +267,3 @@ class RecordedAnswer(Answer):
 
     endpoint: Code
     via: Via = Via.API
-
-
-def from_form(form: Mapping[str, str], chosen: Sequence[str], zone: ZoneInfo) -> dict[str, Any]:
-    """Return what a booking form says, in the shape of a draft.
-
-    The form has the wall-clock time in `zone`; `chosen` are the codes ticked,
-    `main` among them the main site, and `role-CODE` says who is optional.
-    """
-    draft: dict[str, Any] = {
-        name: form.get(name, "")
-        for name in ("title", "agenda", "chair", "host", "minutes", "guest_ports")
-        if form.get(name, "").strip() or name in {"title", "minutes"}
-    }
-    draft |= {name: "" for name in ("agenda", "chair") if name in form and name not in draft}
-    for margin in ("lead_minutes", "tail_minutes"):
-        if form.get(margin, "").strip():
-            draft[margin] = form[margin]
-    if start := form.get("start", "").strip():
-        draft["start"] = _in_zone(start, zone)
-    main = form.get("main", "")
-    draft["endpoints"] = [
-        {"code": code, "role": _role(code, main, form)} for code in dict.fromkeys(chosen)
-    ]
-    return draft
-
-
-def _role(code: str, main: str, form: Mapping[str, str]) -> str:
-    if code == main:
-        return Role.MAIN
-    return Role.OPTIONAL if form.get(f"optional-{code}") else Role.REQUIRED
-
-
-def _in_zone(text: str, zone: ZoneInfo) -> datetime | str:
-    try:
-        return datetime.strptime(text[:16], FORM_TIME).replace(tzinfo=zone)
-    except ValueError:
-        return text  # the draft refuses it, together with whatever else is wrong

@@ -19,6 +19,7 @@ from flask import Flask
 from confbridge.jobs.attendance import work_on_one
 from confbridge.jobs.bridges import visit_one
 from confbridge.jobs.conferences import close_one, open_one
+from confbridge.jobs.holds import release_one, serve_one
 from confbridge.jobs.postman import deliver_one
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ SCHEDULE: dict[Job, float] = {  # job: seconds between two rings
     close_one: 1,
     visit_one: 1,
     work_on_one: 0.5,
+    release_one: 5,
+    serve_one: 5,
 }
 MOST_AT_ONCE = 200
 

@@ -27,6 +27,8 @@ SUBJECTS = {
     "reminder": Phrase("Please answer: %(title)s"),
     "withdrawn": Phrase("No longer invited: %(title)s"),
     "cancelled": Phrase("Cancelled: %(title)s"),
+    "postponed": Phrase("Postponed: %(title)s"),
+    "offered": Phrase("There is room now: %(title)s"),
 }
 OPENINGS = {
     "invitation": Phrase("%(host)s invites %(name)s to a video conference."),
@@ -39,6 +41,13 @@ OPENINGS = {
     "reminder": Phrase("%(host)s still awaits the answer of %(name)s."),
     "withdrawn": Phrase("%(name)s is no longer on the list of sites of this video conference."),
     "cancelled": Phrase("The video conference has been cancelled."),
+    "postponed": Phrase(
+        "The video conference has been postponed. A new time will be told; the number stays."
+    ),
+    "offered": Phrase(
+        "What you were waiting for could be held now. It is held for you for a while: open the"
+        " meeting and confirm."
+    ),
 }
 CANCELS = {"withdrawn", "cancelled"}
 
@@ -70,6 +79,17 @@ class Copy:
     reason: str
     join_url: str
     reply_url: str
+    original: datetime | None = None  # the occurrence that this is about, by its RECURRENCE-ID
+    rrule: str = ""
+    exdates: tuple[datetime, ...] = ()
+    related_to: str = ""
+    offers: tuple[datetime, ...] = ()  # new times that were found
+    until: datetime | None = None  # how long they stand
+
+    @property
+    def is_for_endpoint(self) -> bool:
+        """Say whether it asks an endpoint; the organizer is only told."""
+        return self.role != "organizer"
 
 
 def mail(copy: Copy) -> EmailMessage:
@@ -77,7 +97,6 @@ def mail(copy: Copy) -> EmailMessage:
     words = _words(copy.language)
     view = {"copy": copy, "opening": _say(words, OPENINGS[copy.kind], copy), **_times(copy)}
     environment = _environment(copy.language)
-    event = itip.calendar(_invitation(copy, words))
 
     message = EmailMessage(policy=SMTP)
     sender, recipient = parseaddr(copy.sender), copy.recipient.partition("@")
@@ -90,6 +109,9 @@ def mail(copy: Copy) -> EmailMessage:
     message.set_content(environment.get_template("mail/letter.txt").render(view), cte="base64")
     html = environment.get_template("mail/letter.html").render(view)
     message.add_alternative(html, subtype="html", cte="base64")
+    if not copy.is_for_endpoint:
+        return message
+    event = itip.calendar(_invitation(copy, words))
     message.add_alternative(
         event.decode(),
         subtype="calendar",
@@ -124,6 +146,11 @@ def _invitation(copy: Copy, words: NullTranslations) -> itip.Invitation:
         join_url=copy.join_url,
         join_label=words.gettext("Join the video conference"),
         is_cancelled=copy.kind == "cancelled",
+        is_postponed=copy.kind == "postponed",
+        rrule=copy.rrule,
+        exdates=copy.exdates,
+        recurrence_id=copy.original,
+        related_to=copy.related_to,
     )
 
 
@@ -131,11 +158,19 @@ def _method(copy: Copy) -> itip.Method:
     return itip.Method.CANCEL if copy.kind in CANCELS else itip.Method.REQUEST
 
 
-def _times(copy: Copy) -> dict[str, str]:
+def _times(copy: Copy) -> dict[str, object]:
     zone = ZoneInfo(copy.timezone)
+
+    def said(moment: datetime) -> str:
+        return wording.moment(moment, zone, copy.language)
+
     return {
-        "starts": wording.moment(copy.during.start, zone, copy.language),
+        "starts": said(copy.during.start),
         "lasts": wording.duration(copy.during.lasts, copy.language),
+        "repeats": wording.repetition(copy.rrule, zone, copy.language) if copy.rrule else "",
+        "instead_of": said(copy.original) if copy.original else "",
+        "new_times": [said(one) for one in copy.offers],
+        "until": said(copy.until) if copy.until else "",
     }
 
 

@@ -3,11 +3,20 @@
 from confbridge.models.account import Account, ApiToken, IdempotentAnswer, Role
 from confbridge.models.attendance import BridgeEvents, Gap, Leg, LegSource
 from confbridge.models.audit import AuditEntry
-from confbridge.models.bridge import Allocation, Bridge
+from confbridge.models.bridge import Allocation, Bridge, BridgeBlock, Pool
 from confbridge.models.endpoint import Endpoint
 from confbridge.models.letter import Letter, LetterKind, Mail, MailState
-from confbridge.models.meeting import Attendee, Counter, Meeting, Occurrence, Reservation
+from confbridge.models.meeting import (
+    Attendee,
+    Counter,
+    Exdate,
+    Meeting,
+    Occurrence,
+    Offer,
+    Reservation,
+)
 from confbridge.models.organisation import Organisation
+from confbridge.models.rules import DecidedDay, RankWeight
 
 __all__ = [
     "Account",
@@ -16,9 +25,12 @@ __all__ = [
     "Attendee",
     "AuditEntry",
     "Bridge",
+    "BridgeBlock",
     "BridgeEvents",
     "Counter",
+    "DecidedDay",
     "Endpoint",
+    "Exdate",
     "Gap",
     "IdempotentAnswer",
     "Leg",
@@ -29,7 +41,10 @@ __all__ = [
     "MailState",
     "Meeting",
     "Occurrence",
+    "Offer",
     "Organisation",
+    "Pool",
+    "RankWeight",
     "Reservation",
     "Role",
 ]

@@ -6,6 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from confbridge.database import Base, Words
+from confbridge.domain.capacity import Quality
 from confbridge.models.organisation import Organisation
 
 
@@ -19,6 +20,7 @@ class Endpoint(Base):
     name: Mapped[str]
     organisation_id: Mapped[int] = mapped_column(ForeignKey(Organisation.id))
     kind: Mapped[str]
+    quality: Mapped[str] = mapped_column(default=Quality.HD)
     seats: Mapped[int] = mapped_column(default=0)
     address: Mapped[str] = mapped_column(default="")
     networks: Mapped[frozenset[str]] = mapped_column(Words)

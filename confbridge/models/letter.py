@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from confbridge.database import Base, UTCDateTime
 from confbridge.domain.interval import Interval
-from confbridge.models.meeting import Attendee, Meeting
+from confbridge.models.meeting import Attendee, Meeting, Occurrence
 
 
 class LetterKind(StrEnum):
@@ -22,6 +22,8 @@ class LetterKind(StrEnum):
     REMINDER = "reminder"
     WITHDRAWN = "withdrawn"
     CANCELLED = "cancelled"
+    POSTPONED = "postponed"
+    OFFERED = "offered"  # to the organizer: what waited, or was displaced, could be held now
 
 
 class Letter(Base):
@@ -45,6 +47,13 @@ class Letter(Base):
     ends: Mapped[datetime] = mapped_column(UTCDateTime)
     lead_minutes: Mapped[int]
     reason: Mapped[str] = mapped_column(default="")
+    occurrence_id: Mapped[int | None] = mapped_column(ForeignKey(Occurrence.id))  # of it alone
+    original: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its RECURRENCE-ID
+    rrule: Mapped[str] = mapped_column(default="")
+    exdates: Mapped[str] = mapped_column(default="")  # moments, ISO 8601, by blanks
+    related_to: Mapped[str] = mapped_column(default="")  # the UID it was split off from
+    offers: Mapped[str] = mapped_column(default="")  # starts of new times, as `exdates`
+    until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # how long an offer stands
 
     meeting: Mapped[Meeting] = relationship(lazy="raise")
 
@@ -53,6 +62,14 @@ class Letter(Base):
     @property
     def during(self) -> Interval:
         return Interval(self.starts, self.ends)
+
+    @property
+    def left_out(self) -> list[datetime]:
+        return [datetime.fromisoformat(one) for one in self.exdates.split()]
+
+    @property
+    def new_times(self) -> list[datetime]:
+        return [datetime.fromisoformat(one) for one in self.offers.split()]
 
 
 class MailState(StrEnum):
@@ -65,13 +82,16 @@ class MailState(StrEnum):
 
 
 class Mail(Base):
-    """A letter on its way to one attendee. `due` is None when nothing is left to do."""
+    """A letter on its way to one attendee, or without one to the organizer.
+
+    `due` is None when nothing is left to do.
+    """
 
     __tablename__ = "mails"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     letter_id: Mapped[int] = mapped_column(ForeignKey(Letter.id))
-    attendee_id: Mapped[int] = mapped_column(ForeignKey(Attendee.id))
+    attendee_id: Mapped[int | None] = mapped_column(ForeignKey(Attendee.id))
     message_id: Mapped[str] = mapped_column(unique=True)
     recipient: Mapped[str]
     name: Mapped[str]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from confbridge import clock
 from confbridge.database import Base, UTCDateTime
+from confbridge.domain.capacity import Quality
 from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.rsvp import Partstat
@@ -18,6 +20,8 @@ from confbridge.models.organisation import Organisation
 
 if TYPE_CHECKING:
     from confbridge.models.bridge import Allocation
+
+LONGEST = timedelta(days=1)  # of a reservation
 
 
 class Meeting(Base):
@@ -32,23 +36,41 @@ class Meeting(Base):
     sequence: Mapped[int] = mapped_column(default=0)
     stamped: Mapped[datetime] = mapped_column(UTCDateTime)  # DTSTAMP of the last letter
     state: Mapped[str] = mapped_column(default=MeetingState.SCHEDULED)
+    rank: Mapped[str]
     title: Mapped[str]
     agenda: Mapped[str] = mapped_column(default="")
     chair: Mapped[str] = mapped_column(default="")
     timezone: Mapped[str]
+    # The first occurrence as the rule has it: DTSTART and DTEND of the invitation.
+    starts: Mapped[datetime] = mapped_column(UTCDateTime)
+    ends: Mapped[datetime] = mapped_column(UTCDateTime)
+    rrule: Mapped[str] = mapped_column(default="")  # "": it takes place once
+    related_id: Mapped[int | None] = mapped_column(ForeignKey("meetings.id"))  # split off from
     host_id: Mapped[int] = mapped_column(ForeignKey(Organisation.id))
     organizer_id: Mapped[int] = mapped_column(ForeignKey(Account.id))
     guest_ports: Mapped[int] = mapped_column(default=0)
     lead_minutes: Mapped[int]
     tail_minutes: Mapped[int]
-    reason: Mapped[str] = mapped_column(default="")  # why it was cancelled
+    network: Mapped[str] = mapped_column(default="")  # "": any that reaches everyone
+    only_bridge: Mapped[str] = mapped_column(default="")  # the code of the one that was asked for
+    standby: Mapped[bool] = mapped_column(default=False)
+    may_cascade: Mapped[bool] = mapped_column(default=True)
+    gives_back: Mapped[bool] = mapped_column(default=True)  # what soft clients hold who decline
+    reason: Mapped[str] = mapped_column(default="")  # why it was cancelled or postponed
+    leader_reason: Mapped[str] = mapped_column(default="")  # why the chair is in two meetings
     search: Mapped[str] = mapped_column(default="")  # number and title, folded
+    waiting_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # on the waiting list
+    check_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when to look for room again
 
     host: Mapped[Organisation] = relationship(lazy="selectin")
     organizer: Mapped[Account] = relationship(lazy="selectin")
     occurrences: Mapped[list[Occurrence]] = relationship(
-        back_populates="meeting", lazy="selectin", order_by="Occurrence.starts"
+        back_populates="meeting", lazy="selectin", order_by="Occurrence.starts, Occurrence.id"
     )
+    exdates: Mapped[list[Exdate]] = relationship(
+        lazy="selectin", order_by="Exdate.starts", cascade="all, delete-orphan"
+    )
+    related: Mapped[Meeting | None] = relationship(remote_side=[id], lazy="raise")
     attendees: Mapped[list[Attendee]] = relationship(
         back_populates="meeting",
         lazy="selectin",
@@ -57,6 +79,8 @@ class Meeting(Base):
     )
 
     __table_args__ = (
+        CheckConstraint("starts < ends", name="span"),
+        Index("ix_meetings_check_at", "check_at"),
         CheckConstraint("guest_ports >= 0", name="guest_ports"),
         Index("ix_meetings_host", "host_id"),
         Index("ix_meetings_organizer", "organizer_id"),
@@ -64,8 +88,28 @@ class Meeting(Base):
 
     @property
     def occurrence(self) -> Occurrence:
-        """The only occurrence of a meeting that does not repeat."""
-        return self.occurrences[0]
+        """The occurrence that is on now or comes next; the last one once all are over.
+
+        One that was called off counts only if there is no other.
+        """
+        now = clock.now()
+        held = [one for one in self.occurrences if one.state != MeetingState.CANCELLED]
+        some = held or self.occurrences
+        return next((one for one in some if one.ends > now), some[-1])
+
+    @property
+    def during(self) -> Interval:
+        return Interval(self.starts, self.ends)
+
+    @property
+    def repeats(self) -> bool:
+        return bool(self.rrule)
+
+    @property
+    def skipped(self) -> list[datetime]:
+        """The starts that the rule names and at which the meeting is not held: EXDATE."""
+        called_off = [one.original for one in self.occurrences if one.state == "cancelled"]
+        return sorted({*called_off, *(one.starts for one in self.exdates)})
 
     @property
     def lead(self) -> timedelta:
@@ -75,13 +119,14 @@ class Meeting(Base):
     def tail(self) -> timedelta:
         return timedelta(minutes=self.tail_minutes)
 
-    @property
-    def ports(self) -> int:
-        return sum(attendee.ports for attendee in self.attendees) + self.guest_ports
-
 
 class Occurrence(Base):
-    """One time at which a meeting takes place."""
+    """One time at which a meeting takes place.
+
+    `original` is when the rule put it: its RECURRENCE-ID, which stays when it
+    is moved alone. `hold_until` is set while a draft, or what was displaced,
+    holds its slots for a limited time.
+    """
 
     __tablename__ = "occurrences"
 
@@ -89,7 +134,12 @@ class Occurrence(Base):
     meeting_id: Mapped[int] = mapped_column(ForeignKey(Meeting.id))
     starts: Mapped[datetime] = mapped_column(UTCDateTime)
     ends: Mapped[datetime] = mapped_column(UTCDateTime)
+    original: Mapped[datetime] = mapped_column(UTCDateTime)
     state: Mapped[str] = mapped_column(default=MeetingState.SCHEDULED)
+    reason: Mapped[str] = mapped_column(default="")  # why it was called off or postponed
+    chair_key: Mapped[str] = mapped_column(default="")  # the chair's name, folded
+    hold_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    displaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("occurrences.id"))
 
     meeting: Mapped[Meeting] = relationship(back_populates="occurrences", lazy="raise")
     allocations: Mapped[list[Allocation]] = relationship(
@@ -103,11 +153,49 @@ class Occurrence(Base):
         CheckConstraint("starts < ends", name="span"),
         Index("ix_occurrences_meeting", "meeting_id"),
         Index("ix_occurrences_starts", "starts"),
+        Index("ix_occurrences_chair_time", "chair_key", "ends", "starts"),
+        Index("ix_occurrences_hold_until", "hold_until"),
+        Index("ix_occurrences_displaced_by", "displaced_by_id"),
     )
 
     @property
     def during(self) -> Interval:
         return Interval(self.starts, self.ends)
+
+    @property
+    def primary(self) -> Allocation | None:
+        """The allocation on which it lives; a cascade's others and a stand-by are not it."""
+        return next((one for one in self.allocations if one.role == "primary"), None)
+
+    @property
+    def is_moved(self) -> bool:
+        return self.starts != self.original
+
+
+class Exdate(Base):
+    """A date of the rule at which the meeting is not held: left out, or `missed` by a clash."""
+
+    __tablename__ = "exdates"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    meeting_id: Mapped[int] = mapped_column(ForeignKey(Meeting.id))
+    starts: Mapped[datetime] = mapped_column(UTCDateTime)
+    missed: Mapped[bool] = mapped_column(default=False)
+
+    __table_args__ = (Index("ix_exdates_meeting", "meeting_id"),)
+
+
+class Offer(Base):
+    """A new time that was found for an occurrence that had to give way."""
+
+    __tablename__ = "offers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    occurrence_id: Mapped[int] = mapped_column(ForeignKey(Occurrence.id))
+    starts: Mapped[datetime] = mapped_column(UTCDateTime)
+    ends: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    __table_args__ = (Index("ix_offers_occurrence", "occurrence_id"),)
 
 
 class Attendee(Base):
@@ -119,7 +207,9 @@ class Attendee(Base):
     meeting_id: Mapped[int] = mapped_column(ForeignKey(Meeting.id))
     endpoint_id: Mapped[int] = mapped_column(ForeignKey(Endpoint.id))
     role: Mapped[str]
-    ports: Mapped[int] = mapped_column(default=1)
+    ports: Mapped[int] = mapped_column(default=1)  # legs
+    quality: Mapped[str] = mapped_column(default=Quality.HD)
+    everywhere: Mapped[bool] = mapped_column(default=True)  # False: to single occurrences only
     invited: Mapped[bool] = mapped_column(default=True)  # False once taken off the list
     partstat: Mapped[str] = mapped_column(default=Partstat.NEEDS_ACTION)
     comment: Mapped[str] = mapped_column(default="")
@@ -139,21 +229,29 @@ class Attendee(Base):
 
 
 class Reservation(Base):
-    """An endpoint held by one occurrence; the database lets no two overlap."""
+    """An endpoint's part in one occurrence, and while it is `live`, its time held for it.
+
+    The database lets no two live ones of an endpoint overlap. Not `wanted` is
+    who was taken off that occurrence. Without an occurrence the endpoint is
+    under maintenance. None lasts longer than LONGEST, so that a look-up of
+    what overlaps need not go back for ever.
+    """
 
     __tablename__ = "reservations"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     endpoint_id: Mapped[int] = mapped_column(ForeignKey(Endpoint.id))
-    occurrence_id: Mapped[int] = mapped_column(ForeignKey(Occurrence.id))
+    occurrence_id: Mapped[int | None] = mapped_column(ForeignKey(Occurrence.id))
     starts: Mapped[datetime] = mapped_column(UTCDateTime)
     ends: Mapped[datetime] = mapped_column(UTCDateTime)
     live: Mapped[bool] = mapped_column(default=True)
+    wanted: Mapped[bool] = mapped_column(default=True)
+    reason: Mapped[str] = mapped_column(default="")  # of maintenance
 
     __table_args__ = (
         CheckConstraint("starts < ends", name="span"),
         Index("ix_reservations_endpoint_time", "endpoint_id", "ends", "starts"),
-        Index("ix_reservations_occurrence", "occurrence_id"),
+        Index("ix_reservations_occurrence", "occurrence_id", "endpoint_id", unique=True),
     )
 
 

@@ -14,6 +14,7 @@ from confbridge.models import (
     Attendee,
     Bridge,
     Endpoint,
+    Letter,
     Mail,
     Meeting,
     Occurrence,
@@ -180,8 +181,8 @@ def mails(account: Account) -> Select[Mail]:
     check_role(account, Role.ADMIN, Role.OPERATOR, Role.SECRETARIAT)
     return (
         select(Mail)
-        .join(Attendee, Attendee.id == Mail.attendee_id)
-        .join(Meeting, Meeting.id == Attendee.meeting_id)
+        .join(Letter, Letter.id == Mail.letter_id)
+        .join(Meeting, Meeting.id == Letter.meeting_id)
         .where(meeting_is_own(account))
     )
 
@@ -207,7 +208,7 @@ def conference(account: Account, number: int) -> Occurrence:
 
 def allocation_of(occurrence: Occurrence) -> Allocation | None:
     """Return the allocation on which the occurrence lives now."""
-    return occurrence.allocations[0] if occurrence.allocations else None
+    return occurrence.primary
 
 
 def _own_organisations(account: Account, wanted: int) -> ColumnElement[bool]:

@@ -1,79 +1,170 @@
-"""Which endpoints and which bridge an occurrence holds."""
+"""Which endpoints and which bridges occurrences hold.
+
+First everything is looked at with the locks taken (`plan`), then written
+(`hold`), all in one transaction: others see what was held before, or all of
+the new, and a refusal leaves every row as it was.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import bindparam, insert, select, text, update
 
 from confbridge import clock
 from confbridge.database import db
-from confbridge.domain.capacity import Usage, peak
-from confbridge.domain.health import BridgeState
 from confbridge.domain.interval import Interval
-from confbridge.domain.placement import Candidate, chosen, reaches
+from confbridge.domain.placement import AllocationRole, Part, Plan
 from confbridge.errors import Clash
-from confbridge.models import Allocation, Bridge, Endpoint, Occurrence, Reservation
+from confbridge.models import Allocation, Occurrence, Reservation
+from confbridge.models.meeting import LONGEST
+from confbridge.services import hosts
+from confbridge.services.demands import Need
+
+LOCK_SPACE = 7001  # of the advisory locks on endpoints
 
 
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """What one occurrence wants to hold; `span` is the meeting with its lead and tail."""
+@dataclass(frozen=True)
+class Claim:
+    """What an occurrence shall hold from now on; `is_new`: it has held nothing yet."""
 
-    during: Interval
-    span: Interval
-    endpoints: Sequence[Endpoint]
-    ports: int
-
-    @property
-    def networks(self) -> set[frozenset[str]]:
-        return {endpoint.networks for endpoint in self.endpoints}
+    occurrence: Occurrence
+    need: Need
+    is_new: bool = False
 
 
-def hold(occurrence: Occurrence, need: Need) -> None:
-    """Keep the endpoints and the ports for an occurrence that holds nothing yet.
+def plan(
+    needs: Sequence[Need],
+    *,
+    but: Collection[int] = (),
+    keep: Mapping[int, int] | None = None,
+    avoid: int | None = None,
+) -> list[Plan | None]:
+    """Return where each need can be met, None where it cannot.
 
-    The endpoints come before the bridges, and both in order of id, so that
-    no two bookings can wait for each other.
+    Endpoints are locked first and then bridges, both in order of id, so that
+    no two bookings can wait for each other. What the occurrences `but` hold
+    counts as free. `keep` names the bridge on which a need is met now, by its
+    place in `needs`: it stays there if it can. `avoid` names one that will not do.
+    """
+    lock_endpoints({number for need in needs for number in need.endpoints})
+    taken = _taken(needs, but)
+    bridges = [one for one in hosts.listed(lock=True) if one.id != avoid]
+    spans = [need.demand.span for need in needs]
+    found: list[Plan | None] = []
+    placed: list[tuple[Need, Plan]] = []
+    for place, scene in enumerate(hosts.scenes(bridges, spans, but=but)):
+        need = needs[place]
+        for other, there in placed:
+            if other.demand.span.overlaps(need.demand.span):
+                scene.take(other.demand, there)
+        crossed = any(
+            other.during.overlaps(need.during) and set(other.endpoints) & set(need.endpoints)
+            for other, _ in placed
+        )
+        if place in taken or crossed:
+            found.append(None)
+            continue
+        there_now = scene.place(need.demand, (keep or {}).get(place))
+        found.append(there_now)
+        if there_now is not None:
+            placed.append((need, there_now))
+    return found
+
+
+def planned(
+    needs: Sequence[Need], *, but: Collection[int] = (), keep: Mapping[int, int] | None = None
+) -> list[Plan]:
+    """Return where every need can be met.
+
+    Raises Clash if any cannot.
+    """
+    found = plan(needs, but=but, keep=keep)
+    sure = [one for one in found if one is not None]
+    if len(sure) < len(found):
+        raise Clash
+    return sure
+
+
+def hold(claims: Sequence[Claim], plans: Sequence[Plan], *, opening: bool = True) -> None:
+    """Let the occurrences hold what was planned instead of what they hold.
+
+    `opening` is False for what is held for a while only: no room is opened.
+    """
+    was = _give_way([claim.occurrence for claim in claims if not claim.is_new])
+    _reserve(claims)
+    _allocate(claims, plans, was, opening=opening)
+    for claim in claims:
+        db.session.expire(claim.occurrence, ["allocations"])
+
+
+def shift(claims: Sequence[Claim], *, opening: bool = True) -> None:
+    """Plan and hold at once, each on the bridge where it is now if that will do.
 
     Raises Clash.
     """
-    if _is_taken(need, but=occurrence):
-        raise Clash
-    _reserve(occurrence, need)
-    _allocate(occurrence, need, _usable_bridges())
+    keep = {
+        place: claim.occurrence.primary.bridge_id
+        for place, claim in enumerate(claims)
+        if not claim.is_new and claim.occurrence.primary
+    }
+    own = [claim.occurrence.id for claim in claims if not claim.is_new]
+    plans = planned([claim.need for claim in claims], but=own, keep=keep)
+    hold(claims, plans, opening=opening)
 
 
-def shift(occurrence: Occurrence, need: Need) -> None:
-    """Let an occurrence hold this instead of what it holds.
-
-    Others see both the old and the new taken until the transaction ends, so
-    nothing can be lost on the way.
-
-    Raises Clash.
-    """
-    if _is_taken(need, but=occurrence):
-        raise Clash
-    _give_up_endpoints(occurrence)
-    _reserve(occurrence, need)
-    bridges = _usable_bridges(also=[one.bridge_id for one in occurrence.allocations])
-    for allocation in occurrence.allocations:
-        if _stretches(occurrence, allocation, need, bridges):
-            return
-        _give_up(allocation)
-    db.session.expire(occurrence, ["allocations"])
-    _allocate(occurrence, need, [one for one in bridges if _is_usable(one)])
-
-
-def release(occurrence: Occurrence) -> None:
+def release(occurrences: Sequence[Occurrence]) -> None:
     """Give everything back; a room that is open is closed at once."""
-    _give_up_endpoints(occurrence)
-    for allocation in occurrence.allocations:
-        _give_up(allocation)
-    db.session.expire(occurrence, ["allocations"])
+    ids = [one.id for one in occurrences]
+    held = update(Reservation).where(Reservation.occurrence_id.in_(ids), Reservation.live)
+    db.session.execute(held.values(live=False))
+    rooms = update(Allocation).where(Allocation.occurrence_id.in_(ids), Allocation.live)
+    # Also a room of which we do not know that it was opened: the opener may be at it.
+    db.session.execute(rooms.values(live=False, open_at=None, close_at=clock.now()))
+    for one in occurrences:
+        one.hold_until = None
+        db.session.expire(one, ["allocations"])
+
+
+def open_rooms(occurrences: Sequence[Occurrence]) -> None:
+    """Let rooms be opened for what was held for a while only."""
+    ids = [one.id for one in occurrences]
+    rooms = update(Allocation).where(
+        Allocation.occurrence_id.in_(ids),
+        Allocation.live,
+        Allocation.role != AllocationRole.STANDBY,
+    )
+    db.session.execute(rooms.values(open_at=Allocation.opens, close_at=Allocation.ends))
+    for one in occurrences:
+        one.hold_until = None
+        db.session.expire(one, ["allocations"])
+
+
+def give_back(occurrences: Sequence[Occurrence], endpoint_id: int) -> None:
+    """Let go of one endpoint in these occurrences; it keeps its part in them."""
+    held = update(Reservation).where(
+        Reservation.occurrence_id.in_([one.id for one in occurrences]),
+        Reservation.endpoint_id == endpoint_id,
+    )
+    db.session.execute(held.values(live=False))
+
+
+def shrink(occurrence: Occurrence, need: Need) -> None:
+    """Keep only the ports that are still needed, on the bridge where it is.
+
+    A cascade keeps what it has: who came in where is not told apart any more.
+    """
+    if any(one.role == AllocationRole.CASCADE for one in occurrence.allocations):
+        return
+    for one in occurrence.allocations:
+        known = hosts.known(one.bridge)
+        units = known.cost(need.demand.sites, need.demand.guests)
+        one.units, one.legs = min(one.units, units), need.demand.legs
+    db.session.flush()
 
 
 def refresh(occurrence: Occurrence) -> None:
@@ -83,117 +174,167 @@ def refresh(occurrence: Occurrence) -> None:
             allocation.open_at = clock.now()
 
 
-def free_ports(
-    bridges: Sequence[Bridge], span: Interval, *, but: Occurrence | None = None
-) -> dict[int, int]:
-    """Say how many ports each bridge, by id, can still promise for the whole time."""
-    usages = usages_of(bridges, span, but=but)
-    return {bridge.id: bridge.ports - peak(usages[bridge.id], span).ports for bridge in bridges}
+def lock_endpoints(numbers: Collection[int]) -> None:
+    """Let nobody else take these endpoints until the transaction ends; in order of id."""
+    if db.session.get_bind().dialect.name != "postgresql" or not numbers:
+        return  # SQLite has one writer anyway
+    locked = text("SELECT pg_advisory_xact_lock(:space, id) FROM unnest(CAST(:ids AS int[])) id")
+    db.session.execute(locked, {"space": LOCK_SPACE, "ids": sorted(numbers)})
 
 
-def usages_of(
-    bridges: Iterable[Bridge], span: Interval, *, but: Occurrence | None = None
-) -> dict[int, list[Usage]]:
-    """Return what each bridge, by id, has promised within a time."""
-    asked = select(
-        Allocation.bridge_id, Allocation.starts, Allocation.ends, Allocation.ports
-    ).where(
-        Allocation.live,
-        Allocation.bridge_id.in_([bridge.id for bridge in bridges]),
-        Allocation.starts < span.end,
-        Allocation.ends > span.start,
+def _taken(needs: Sequence[Need], but: Collection[int]) -> set[int]:
+    """Return the places of needs that want an endpoint which is taken."""
+    if not needs:
+        return set()
+    own = set(but)
+    windows = hosts.window_table([need.during for need in needs], LONGEST)
+    everyone = sorted({number for need in needs for number in need.endpoints})
+    asked = (
+        select(windows.c.place, Reservation.endpoint_id, Reservation.occurrence_id)
+        .join(
+            windows,
+            (Reservation.ends > windows.c.since)
+            & (Reservation.ends <= windows.c.bound)
+            & (Reservation.starts < windows.c.until),
+        )
+        .where(Reservation.live, Reservation.endpoint_id.in_(everyone))
     )
-    if but is not None and but.id:
-        asked = asked.where(Allocation.occurrence_id != but.id)
-    usages: dict[int, list[Usage]] = defaultdict(list)
-    for bridge_id, starts, ends, ports in db.session.execute(asked):
-        usages[bridge_id].append(Usage(Interval(starts, ends), ports))
-    return usages
+    wanted = [set(need.endpoints) for need in needs]
+    return {
+        place
+        for place, endpoint, occurrence in db.session.execute(asked)
+        if endpoint in wanted[place] and occurrence not in own
+    }
 
 
-def _is_taken(need: Need, *, but: Occurrence) -> bool:
-    asked = exists().where(
-        Reservation.live,
-        Reservation.endpoint_id.in_([endpoint.id for endpoint in need.endpoints]),
-        Reservation.ends > need.during.start,
-        Reservation.starts < need.during.end,
-        Reservation.occurrence_id != but.id,
-    )
-    return bool(db.session.scalar(select(asked)))
+def _give_way(occurrences: Sequence[Occurrence]) -> Mapping[int, list[Allocation]]:
+    """Stop what these hold, and return the allocations that they had, to be used again.
+
+    Not yet given up for good: within a series, one meeting may move to where another one was.
+    """
+    if not occurrences:
+        return {}
+    ids = [one.id for one in occurrences]
+    held = update(Reservation).where(Reservation.occurrence_id.in_(ids), Reservation.live)
+    db.session.execute(held.values(live=False))
+    asked = select(Allocation).where(Allocation.occurrence_id.in_(ids), Allocation.live)
+    was: dict[int, list[Allocation]] = defaultdict(list)
+    for one in db.session.scalars(asked.order_by(Allocation.id)):
+        was[one.occurrence_id].append(one)
+        one.live = False
+    db.session.flush()
+    return was
 
 
-def _reserve(occurrence: Occurrence, need: Need) -> None:
-    held = {"occurrence_id": occurrence.id, "starts": need.during.start, "ends": need.during.end}
-    ids = sorted(endpoint.id for endpoint in need.endpoints)
-    db.session.execute(insert(Reservation), [{"endpoint_id": one, **held} for one in ids])
+def _reserve(claims: Sequence[Claim]) -> None:
+    known: dict[int, set[int]] = {claim.occurrence.id: set() for claim in claims}
+    old = [claim.occurrence.id for claim in claims if not claim.is_new]
+    if old:
+        asked = select(Reservation.occurrence_id, Reservation.endpoint_id)
+        for number, endpoint in db.session.execute(asked.where(Reservation.occurrence_id.in_(old))):
+            known[number or 0].add(endpoint)
+    fresh: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
+    for claim in claims:
+        number, during = claim.occurrence.id, claim.need.during
+        row = {"starts": during.start, "ends": during.end}
+        for endpoint in claim.need.endpoints:
+            if endpoint in known[number]:
+                again.append({"_occurrence": number, "_endpoint": endpoint, **row})
+            else:
+                fresh.append({"occurrence_id": number, "endpoint_id": endpoint, **row})
+    _move_idle(claims)
+    if again:
+        held = update(Reservation).where(
+            Reservation.occurrence_id == bindparam("_occurrence"),
+            Reservation.endpoint_id == bindparam("_endpoint"),
+        )
+        again.sort(key=lambda one: (one["_endpoint"], one["starts"]))
+        db.session.connection().execute(held.values(live=True, wanted=True), again)
+    if fresh:
+        fresh.sort(key=lambda one: (one["endpoint_id"], one["starts"]))
+        db.session.execute(insert(Reservation), fresh)
 
 
-def _give_up_endpoints(occurrence: Occurrence) -> None:
-    db.session.execute(
-        update(Reservation)
-        .where(Reservation.occurrence_id == occurrence.id, Reservation.live)
-        .values(live=False)
-    )
-
-
-def _allocate(occurrence: Occurrence, need: Need, bridges: Sequence[Bridge]) -> None:
-    reached = [bridge for bridge in bridges if reaches(bridge.networks, need.networks)]
-    free = free_ports(reached, need.span)
-    candidates = [
-        Candidate(id=one.id, state=BridgeState(one.state), free=free[one.id]) for one in reached
+def _move_idle(claims: Sequence[Claim]) -> None:
+    """Keep the rows of those who hold nothing (they declined) at the time of their occurrence."""
+    moved = [
+        {
+            "_occurrence": claim.occurrence.id,
+            "starts": claim.need.during.start,
+            "ends": claim.need.during.end,
+        }
+        for claim in claims
+        if not claim.is_new
     ]
-    bridge_id = chosen(candidates, need.ports)
-    if bridge_id is None:
-        raise Clash
-    allocation = Allocation(
-        bridge=next(one for one in reached if one.id == bridge_id),
-        ports=need.ports,
-        starts=need.span.start,
-        ends=need.span.end,
-        room=f"cb-{secrets.token_hex(12)}",
-        open_at=need.span.start,
-        close_at=need.span.end,
-    )
-    occurrence.allocations.append(allocation)
+    if moved:
+        idle = update(Reservation).where(Reservation.occurrence_id == bindparam("_occurrence"))
+        db.session.connection().execute(
+            idle.values(starts=bindparam("starts"), ends=bindparam("ends")), moved
+        )
+
+
+def _allocate(
+    claims: Sequence[Claim],
+    plans: Sequence[Plan],
+    was: Mapping[int, list[Allocation]],
+    *,
+    opening: bool,
+) -> None:
+    fresh = []
+    kept: list[tuple[Allocation, Part, Interval]] = []
+    for claim, where in zip(claims, plans, strict=True):
+        old = list(was.get(claim.occurrence.id, ()))
+        span = claim.need.demand.span
+        for part in where.parts:
+            same = _same(old, part, span)
+            if same is not None:
+                old.remove(same)
+                kept.append((same, part, span))
+            else:
+                fresh.append(_row(claim.occurrence, part, span, opening=opening))
+        for one in old:
+            one.open_at, one.close_at = None, clock.now()
     db.session.flush()
-
-
-def _stretches(
-    occurrence: Occurrence, allocation: Allocation, need: Need, bridges: Collection[Bridge]
-) -> bool:
-    """Let the allocation cover the new need in its place, if its bridge can."""
-    bridge = next(one for one in bridges if one.id == allocation.bridge_id)
-    opens_later = allocation.is_open and need.span.start > clock.now()
-    if opens_later or not _is_usable(bridge) or not reaches(bridge.networks, need.networks):
-        return False
-    if free_ports([bridge], need.span, but=occurrence)[bridge.id] < need.ports:
-        return False
-    allocation.ports = need.ports
-    allocation.starts, allocation.ends = need.span.start, need.span.end
-    allocation.open_at, allocation.close_at = need.span.start, need.span.end
+    # In order of the bridges' ids, as everybody takes them.
+    for allocation, part, span in sorted(kept, key=lambda one: (one[0].bridge_id, one[0].id)):
+        _stretch(allocation, part, span, opening=opening)
     db.session.flush()
-    return True
+    if fresh:
+        db.session.execute(
+            insert(Allocation), sorted(fresh, key=lambda one: (one["bridge_id"], one["starts"]))
+        )
 
 
-def _give_up(allocation: Allocation) -> None:
-    allocation.live = False
-    allocation.open_at = None
-    # Also a room of which we do not know that it was opened: the opener may be at it.
-    allocation.close_at = clock.now()
-    db.session.flush()
+def _same(old: Iterable[Allocation], part: Part, span: Interval) -> Allocation | None:
+    """Return the allocation that can become this part; an open room cannot open later again."""
+    for one in old:
+        opens_later = one.is_open and span.start > clock.now()
+        if one.bridge_id == part.bridge_id and one.role == part.role and not opens_later:
+            return one
+    return None
 
 
-def _usable_bridges(also: Collection[int] = ()) -> Sequence[Bridge]:
-    # Two bookings at the same moment must not both see the last free port.
-    # Always in order of id, so that two of them cannot wait for each other.
-    usable = Bridge.active & ~Bridge.draining & (Bridge.state != BridgeState.DOWN)
-    return db.session.scalars(
-        select(Bridge)
-        .where(usable | Bridge.id.in_(also))
-        .order_by(Bridge.id)
-        .with_for_update(of=Bridge, key_share=True)
-    ).all()
+def _stretch(allocation: Allocation, part: Part, span: Interval, *, opening: bool) -> None:
+    allocation.live, allocation.units, allocation.legs = True, part.units, part.legs
+    allocation.starts, allocation.ends, allocation.opens = span.start, span.end, part.opens
+    opens = opening and part.role is not AllocationRole.STANDBY
+    allocation.open_at = part.opens if opens else None
+    allocation.close_at = span.end if opens else None
 
 
-def _is_usable(bridge: Bridge) -> bool:
-    return bridge.active and not bridge.draining and bridge.state != BridgeState.DOWN
+def _row(occurrence: Occurrence, part: Part, span: Interval, *, opening: bool) -> dict[str, Any]:
+    opens = opening and part.role is not AllocationRole.STANDBY
+    return {
+        "bridge_id": part.bridge_id,
+        "occurrence_id": occurrence.id,
+        "role": part.role,
+        "units": part.units,
+        "legs": part.legs,
+        "opens": part.opens,
+        "starts": span.start,
+        "ends": span.end,
+        "room": f"cb-{secrets.token_hex(12)}",
+        "open_at": part.opens if opens else None,
+        "close_at": span.end if opens else None,
+    }

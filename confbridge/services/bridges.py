@@ -13,14 +13,15 @@ from sqlalchemy.orm import undefer
 
 from confbridge import clock, drivers
 from confbridge.database import db
-from confbridge.domain.capacity import peak, steps
+from confbridge.domain.capacity import PORT, Profile, peak
+from confbridge.domain.capacity import ports as in_ports
 from confbridge.domain.health import BridgeState
 from confbridge.domain.interval import Interval
 from confbridge.drivers import Participant
 from confbridge.errors import Conflict, DriverError, Invalid, Phrase
-from confbridge.inputs.directory import BridgeChange, BridgeDraft
-from confbridge.models import Account, Allocation, Bridge
-from confbridge.services import allocation, attendance, audit
+from confbridge.inputs.directory import BridgeChange, BridgeDraft, PoolChange, PoolDraft
+from confbridge.models import Account, Allocation, Bridge, Meeting, Occurrence, Pool
+from confbridge.services import attendance, audit, hosts
 
 VISIT_EVERY = timedelta(seconds=10)
 LEASE = timedelta(seconds=40)
@@ -97,6 +98,11 @@ def create(draft: BridgeDraft, *, by: Account) -> Bridge:
         driver=draft.driver,
         ports=draft.ports,
         networks=frozenset(draft.networks),
+        kinds=frozenset(draft.kinds),
+        pool=pool_named(draft.pool),
+        failure_domain=draft.failure_domain,
+        head_room=draft.head_room,
+        rooms_per_minute=draft.rooms_per_minute,
         settings=dict(draft.settings),
         secrets=dict(draft.secrets),
         state=BridgeState.DOWN,
@@ -120,13 +126,23 @@ def change(bridge: Bridge, wanted: BridgeChange, *, by: Account) -> None:
     ports = bridge.ports if wanted.ports is None else wanted.ports
     now = clock.now()
     ahead = Interval(now, now + timedelta(days=3 * 366))
-    promised = peak(allocation.usages_of([bridge], ahead)[bridge.id], ahead)
-    if ports < promised.ports:
+    promised = peak(hosts.usages([bridge], ahead)[bridge.id], ahead)
+    if ports * PORT < promised.units and ports < bridge.ports:
         raise Conflict(
-            Phrase("%(promised)s ports have been promised already.", promised=promised.ports)
+            Phrase(
+                "%(promised)s ports have been promised already.",
+                promised=in_ports(promised.units),
+            )
         )
     bridge.name = wanted.name or bridge.name
     bridge.networks = frozenset(wanted.networks or bridge.networks)
+    bridge.kinds = frozenset(wanted.kinds or bridge.kinds)
+    for name in ("failure_domain", "head_room", "rooms_per_minute"):
+        value = getattr(wanted, name)
+        if value is not None:
+            setattr(bridge, name, value)
+    if wanted.pool is not None:
+        bridge.pool = pool_named(wanted.pool)
     bridge.ports, bridge.settings, bridge.secrets = ports, settings, secrets
     bridge.version += 1
     bridge.probe_at = now
@@ -136,19 +152,106 @@ def change(bridge: Bridge, wanted: BridgeChange, *, by: Account) -> None:
     db.session.flush()
 
 
-def promised(bridges: Sequence[Bridge], within: Interval, step: timedelta) -> dict[int, list[int]]:
-    """Return the peak of the ports promised in each step of a time, by the bridge's id."""
-    usages = allocation.usages_of(bridges, within)
-    profile: dict[int, list[int]] = {}
+def timeline(
+    bridges: Sequence[Bridge], within: Interval, step: timedelta
+) -> dict[int, tuple[list[int], list[int]]]:
+    """Return, by the bridge's id, the peak of what is promised in each step, and what is free.
+
+    In units; maintenance is not promised, and not free either. One question
+    for all bridges, one sweep for each.
+    """
+    count = -(-within.lasts // step)
+    promised = hosts.promised(bridges, within)
+    blocked = hosts.blocks_within(bridges, [within])
+    found = {}
     for bridge in bridges:
-        taken = list(steps(usages[bridge.id], within))
-        start, peaks = within.start, []
-        while start < within.end:
-            part = Interval(start, min(start + step, within.end))
-            peaks.append(max((ports for one, ports in taken if one.overlaps(part)), default=0))
-            start = part.end
-        profile[bridge.id] = peaks
-    return profile
+        taken = Profile(promised[bridge.id]).peaks(within.start, step, count)
+        mine = [hosts.blocked(bridge, one) for one in blocked if one.bridge_id == bridge.id]
+        whole = taken
+        if mine:
+            whole = Profile([*promised[bridge.id], *mine]).peaks(within.start, step, count)
+        capacity = bridge.ports * PORT
+        found[bridge.id] = (taken, [capacity - units for units in whole])
+    return found
+
+
+def pools() -> Sequence[Pool]:
+    return db.session.scalars(select(Pool).order_by(Pool.id)).all()
+
+
+def pool_named(code: str | None) -> Pool:
+    """Return the pool with that code; the first one if none is named.
+
+    Raises Invalid.
+    """
+    for one in pools():
+        if code is None or one.code == code:
+            return one
+    raise Invalid(pool=Phrase("There is no pool “%(code)s”.", code=code))
+
+
+def create_pool(draft: PoolDraft, *, by: Account) -> Pool:
+    """Add a pool of bridges.
+
+    Raises Invalid.
+    """
+    if any(one.code == draft.code for one in pools()):
+        raise Invalid(code=Phrase("There is already a pool with this code."))
+    pool = Pool(code=draft.code, name=draft.name, survives_loss=draft.survives_loss)
+    db.session.add(pool)
+    db.session.flush()
+    audit.record(by.email, "pool added", f"pool {pool.code}")
+    return pool
+
+
+def change_pool(code: str, wanted: PoolChange, *, by: Account) -> Pool:
+    """Make the pool as wanted; what is not named stays.
+
+    Raises Invalid.
+    """
+    pool = pool_named(code)
+    pool.name = wanted.name or pool.name
+    if wanted.survives_loss is not None:
+        pool.survives_loss = wanted.survives_loss
+    pool.version += 1
+    said = "N-1" if pool.survives_loss else "N"
+    audit.record(by.email, "pool changed", f"pool {pool.code}", said)
+    db.session.flush()
+    return pool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtRisk:
+    """An occurrence that the loss of its bridge would break."""
+
+    uid: str
+    title: str
+    during: Interval
+
+
+def at_risk(days: int = 14) -> dict[int, list[AtRisk]]:
+    """Return, by the bridge's id, what its loss would break in the days to come."""
+    now = clock.now()
+    broken = hosts.losses(Interval(now, now + timedelta(days=days)))
+    numbers = {number for some in broken.values() for number in some}
+    asked = (
+        select(Occurrence.id, Meeting.uid, Meeting.title, Occurrence.starts, Occurrence.ends)
+        .join(Meeting, Meeting.id == Occurrence.meeting_id)
+        .where(Occurrence.id.in_(numbers))
+    )
+    rows = {row.id: row for row in db.session.execute(asked)} if numbers else {}
+    found = {}
+    for bridge_id, some in broken.items():
+        lines = [
+            AtRisk(
+                uid=rows[number].uid,
+                title=rows[number].title,
+                during=Interval(rows[number].starts, rows[number].ends),
+            )
+            for number in some
+        ]
+        found[bridge_id] = sorted(lines, key=lambda one: one.during)
+    return found
 
 
 def claim_next_visit() -> Visit | None:

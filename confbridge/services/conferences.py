@@ -12,12 +12,13 @@ from sqlalchemy.orm import joinedload, undefer
 
 from confbridge import clock
 from confbridge.database import db
+from confbridge.domain import lifecycle
 from confbridge.domain.health import BridgeState
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.drivers import RoomSpec
 from confbridge.errors import DriverError
 from confbridge.models import Account, Allocation, Attendee, Bridge, Meeting, Occurrence
-from confbridge.services import access, attendance, bridges, links
+from confbridge.services import access, attendance, bridges, demands, links
 from confbridge.services.bridges import Call
 
 LEASE = timedelta(seconds=40)
@@ -155,7 +156,7 @@ def entrance(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None
     return Entrance(
         door=door,
         opens_at=opens_at,
-        ports=allocation.ports,
+        ports=allocation.legs,
         call=call_for(allocation),
         room=allocation.room,
         pin=links.pin(occurrence.id),
@@ -205,12 +206,12 @@ def _first(condition: object, column: object) -> Allocation | None:
 
 def _order(allocation: Allocation, lease: datetime) -> RoomOrder:
     meeting = _meeting_of(allocation)
-    attendees = [one.id for one in meeting.attendees]
+    attendees = demands.holders(_occurrence_of(allocation))
     guests = [None] if meeting.guest_ports else []
     spec = RoomSpec(
         name=allocation.room,
         title=meeting.title,
-        ports=allocation.ports,
+        ports=allocation.legs,
         pin=links.pin(allocation.occurrence_id),
         secret=links.room_secret(allocation.room),
         tokens=frozenset(links.access_token(allocation.room, one) for one in [*attendees, *guests]),
@@ -221,6 +222,10 @@ def _order(allocation: Allocation, lease: datetime) -> RoomOrder:
 def _meeting_of(allocation: Allocation) -> Meeting:
     asked = select(Meeting).join(Occurrence).where(Occurrence.id == allocation.occurrence_id)
     return db.session.scalars(asked).one()
+
+
+def _occurrence_of(allocation: Allocation) -> Occurrence:
+    return db.session.get_one(Occurrence, allocation.occurrence_id)
 
 
 def _again(order: RoomOrder) -> Allocation:
@@ -247,6 +252,9 @@ def _ended(allocation: Allocation) -> None:
         occurrence.where(Occurrence.state == MeetingState.SCHEDULED).values(state=over)
     )
     meeting = _meeting_of(allocation)
-    if meeting.state == MeetingState.SCHEDULED:
+    left = select(Occurrence.id).where(
+        Occurrence.meeting_id == meeting.id, Occurrence.state.not_in([*lifecycle.ENDED])
+    )
+    if meeting.state == MeetingState.SCHEDULED and not db.session.scalars(left).first():
         meeting.state = over
         meeting.version += 1

@@ -16,7 +16,7 @@ from confbridge.database import db
 from confbridge.domain.health import BridgeState
 from confbridge.domain.search import folded
 from confbridge.models import Bridge, Endpoint, Organisation, Role
-from confbridge.services import accounts
+from confbridge.services import accounts, bridges
 
 FOLDER = Path(__file__).resolve().parent.parent / "demo"
 SINCE = date(2010, 1, 1)
@@ -105,6 +105,7 @@ def _bridge(code: str, name: str, ports: int) -> None:
         driver="janus",
         ports=ports,
         networks=frozenset({"tslcd", "internet"}),
+        pool=bridges.pool_named(None),
         settings={"admin_url": "http://127.0.0.1:7088/admin", "ws_url": "ws://127.0.0.1:8188"},
         secrets={name: secrets.token_hex() for name in ("admin_secret", "admin_key")}
         | {"events_password": secrets.token_hex()},

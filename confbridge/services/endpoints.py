@@ -15,6 +15,7 @@ from confbridge.domain.search import folded
 from confbridge.errors import Invalid, Phrase
 from confbridge.inputs.directory import EndpointChange, EndpointDraft
 from confbridge.models import Account, Endpoint, Meeting, Occurrence, Organisation, Reservation
+from confbridge.models.meeting import LONGEST
 from confbridge.services import access, audit
 
 
@@ -35,6 +36,7 @@ class Busy:
     during: Interval
     uid: str | None
     title: str
+    is_maintenance: bool = False
 
 
 def listed(wanted: Wanted, *, limit: int = 2000, after: int = 0) -> Sequence[Endpoint]:
@@ -85,26 +87,33 @@ def _taken(
     within: Interval, reader: Account, only: Endpoint | None
 ) -> list[tuple[Endpoint, list[Busy]]]:
     asked = (
-        select(Endpoint, Reservation.starts, Reservation.ends, Meeting.uid, Meeting.title)
+        select(
+            *(Endpoint, Reservation.starts, Reservation.ends, Reservation.occurrence_id),
+            *(Reservation.reason, Meeting.uid, Meeting.title),
+        )
         .join(Reservation, Reservation.endpoint_id == Endpoint.id)
-        .join(Occurrence, Occurrence.id == Reservation.occurrence_id)
-        .join(Meeting, Meeting.id == Occurrence.meeting_id)
+        .outerjoin(Occurrence, Occurrence.id == Reservation.occurrence_id)
+        .outerjoin(Meeting, Meeting.id == Occurrence.meeting_id)
         .where(Reservation.live)
-        .where(Reservation.ends > within.start, Reservation.starts < within.end)
+        .where(Reservation.ends > within.start, Reservation.ends <= within.end + LONGEST)
+        .where(Reservation.starts < within.end)
         .order_by(Endpoint.id, Reservation.starts)
     )
     if only is not None:
         asked = asked.where(Endpoint.id == only.id)
     rows = db.session.execute(asked).all()
     visible = select(Meeting.uid).where(
-        Meeting.uid.in_({row.uid for row in rows}), access.meeting_is_visible(reader)
+        Meeting.uid.in_({row.uid for row in rows if row.uid}), access.meeting_is_visible(reader)
     )
     known = set(db.session.scalars(visible)) if rows else set()
     taken: dict[Endpoint, list[Busy]] = {}
-    for endpoint, starts, ends, uid, title in rows:
+    for endpoint, starts, ends, occurrence, reason, uid, title in rows:
         seen = uid in known
         one = Busy(
-            during=Interval(starts, ends), uid=uid if seen else None, title=title if seen else ""
+            during=Interval(starts, ends),
+            uid=uid if seen else None,
+            title=reason if occurrence is None else title if seen else "",
+            is_maintenance=occurrence is None,
         )
         taken.setdefault(endpoint, []).append(one)
     return list(taken.items())
@@ -134,7 +143,7 @@ def change(endpoint: Endpoint, wanted: EndpointChange, *, by: Account) -> None:
 
     Raises Invalid.
     """
-    for name in ("name", "kind", "seats", "address", "email", "contact", "phone"):
+    for name in ("name", "kind", "quality", "seats", "address", "email", "contact", "phone"):
         value = getattr(wanted, name)
         if value is not None:
             setattr(endpoint, name, value)

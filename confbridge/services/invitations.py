@@ -1,40 +1,75 @@
 """Who is told what when a meeting is made, changed or called off (RFC 5546).
 
-The rules S1 to S9 are named in docs/invitations.md.
+The rules S1 to S14 are named in docs/invitations.md. With an `occurrence` the
+letter is about that one alone (S10, S11); without, about the whole meeting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from confbridge import clock
+from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.rsvp import Partstat
 from confbridge.errors import Conflict, Phrase
-from confbridge.models import Account, Attendee, LetterKind, Meeting
+from confbridge.models import Account, Attendee, LetterKind, Meeting, Occurrence
 from confbridge.services import audit, outbox
+from confbridge.services.outbox import Telling
 
 REMINDER_PAUSE = timedelta(minutes=10)
 
 
-def invite(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:
-    """Send each a REQUEST (S1, S7)."""
-    outbox.add(meeting, LetterKind.INVITATION, attendees, contact=_contact(by))
+def invite(
+    meeting: Meeting,
+    attendees: Sequence[Attendee],
+    *,
+    by: Account,
+    occurrence: Occurrence | None = None,
+) -> None:
+    """Send each a REQUEST (S1, S7); who comes to one occurrence gets that alone (S14)."""
+    _send(meeting, LetterKind.INVITATION, attendees, by=by, occurrence=occurrence)
+    if occurrence is None:
+        _send_overrides(meeting, attendees, by=by)
 
 
-def ask_anew(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:
-    """Send each a REQUEST for another time: a new SEQUENCE, and every answer is open (S3)."""
+def ask_anew(
+    meeting: Meeting,
+    attendees: Sequence[Attendee],
+    *,
+    by: Account,
+    occurrence: Occurrence | None = None,
+) -> None:
+    """Send each a REQUEST for another time: a new SEQUENCE, and every answer is open (S3, S10)."""
     meeting.sequence += 1
-    for attendee in attendees:
-        attendee.partstat = Partstat.NEEDS_ACTION
-        attendee.comment, attendee.delegates, attendee.headcount = "", "", None
-        attendee.via, attendee.answered_at = "", None
-    outbox.add(meeting, LetterKind.MOVED, attendees, contact=_contact(by))
+    if occurrence is None:
+        for attendee in attendees:
+            open_answer(attendee)
+    _send(meeting, LetterKind.MOVED, attendees, by=by, occurrence=occurrence)
+    if occurrence is None:
+        _send_overrides(meeting, attendees, by=by)
+
+
+def open_answer(attendee: Attendee) -> None:
+    """Forget what the attendee has said: it was about something else."""
+    attendee.partstat = Partstat.NEEDS_ACTION
+    attendee.comment, attendee.delegates, attendee.headcount = "", "", None
+    attendee.via, attendee.answered_at = "", None
 
 
 def tell_of_change(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:
     """Send a REQUEST with other words: same SEQUENCE, newer DTSTAMP, answers stay (S4)."""
-    outbox.add(meeting, LetterKind.CHANGED, attendees, contact=_contact(by))
+    _send(meeting, LetterKind.CHANGED, attendees, by=by)
+
+
+def shorten(
+    meeting: Meeting, attendees: Sequence[Attendee], *, by: Account, reason: str = ""
+) -> None:
+    """Send a series that now ends earlier: a new SEQUENCE; what was answered stays (S12)."""
+    meeting.sequence += 1
+    kind, contact = LetterKind.CHANGED, contact_of(by)
+    telling = Telling(meeting=meeting, kind=kind, contact=contact, reason=reason)
+    _tell(telling, [one for one in attendees if one.everywhere])
 
 
 def remind(meeting: Meeting, *, by: Account) -> int:
@@ -48,24 +83,122 @@ def remind(meeting: Meeting, *, by: Account) -> int:
     last = outbox.last_written(meeting, LetterKind.REMINDER)
     if last and clock.now() - last < REMINDER_PAUSE:
         raise Conflict(Phrase("They were reminded a moment ago. Give them some time."))
-    outbox.add(meeting, LetterKind.REMINDER, silent, contact=_contact(by))
+    _send(meeting, LetterKind.REMINDER, silent, by=by)
     audit.record(by.email, "reminded", f"meeting {meeting.uid}", str(len(silent)))
     return len(silent)
 
 
-def withdraw(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:
+def withdraw(
+    meeting: Meeting,
+    attendees: Sequence[Attendee],
+    *,
+    by: Account,
+    occurrence: Occurrence | None = None,
+) -> None:
     """Send a CANCEL to those taken off the list, and to them alone (S8)."""
     meeting.sequence += 1
-    outbox.add(meeting, LetterKind.WITHDRAWN, attendees, contact=_contact(by))
+    _send(meeting, LetterKind.WITHDRAWN, attendees, by=by, occurrence=occurrence)
 
 
 def call_off(meeting: Meeting, reason: str, *, by: Account) -> None:
     """Send all a CANCEL (S9)."""
     meeting.sequence += 1
-    outbox.add(
-        meeting, LetterKind.CANCELLED, meeting.attendees, contact=_contact(by), reason=reason
+    kind, contact = LetterKind.CANCELLED, contact_of(by)
+    _tell(Telling(meeting=meeting, kind=kind, contact=contact, reason=reason), meeting.attendees)
+
+
+def call_off_one(
+    meeting: Meeting, occurrence: Occurrence, attendees: Sequence[Attendee], *, by: Account
+) -> None:
+    """Send a CANCEL for one occurrence to those who were invited to it (S11)."""
+    meeting.sequence += 1
+    _tell(
+        Telling(
+            meeting=meeting,
+            kind=LetterKind.CANCELLED,
+            contact=contact_of(by),
+            reason=occurrence.reason,
+            occurrence=occurrence,
+        ),
+        attendees,
     )
 
 
-def _contact(account: Account) -> str:
+def postpone(
+    meeting: Meeting,
+    occurrence: Occurrence,
+    *,
+    by: Account,
+    offers: Sequence[datetime] = (),
+    organizer: Account | None = None,
+) -> None:
+    """Tell all, and the organizer, that the time is given up and the meeting is not.
+
+    A REQUEST of the same UID, tentative and not in the way of anything: a UID
+    that was cancelled could never be used again (S24).
+    """
+    meeting.sequence += 1
+    for attendee in meeting.attendees:
+        open_answer(attendee)
+    _tell(
+        Telling(
+            meeting=meeting,
+            kind=LetterKind.POSTPONED,
+            contact=contact_of(by),
+            reason=occurrence.reason,
+            occurrence=occurrence if meeting.repeats else None,
+            offers=tuple(offers),
+        ),
+        meeting.attendees,
+        organizer=organizer,
+    )
+
+
+def offer(meeting: Meeting, occurrence: Occurrence, *, until: datetime) -> None:
+    """Tell the organizer that what waited could be held now, and is held until then."""
+    _tell(
+        Telling(
+            meeting=meeting,
+            kind=LetterKind.OFFERED,
+            contact=contact_of(meeting.organizer),
+            occurrence=occurrence if meeting.repeats else None,
+            offers=(occurrence.starts,),
+            until=until,
+        ),
+        [],
+        organizer=meeting.organizer,
+    )
+
+
+def contact_of(account: Account) -> str:
     return f"{account.name} <{account.email}>"
+
+
+def _send(
+    meeting: Meeting,
+    kind: LetterKind,
+    attendees: Sequence[Attendee],
+    *,
+    by: Account,
+    occurrence: Occurrence | None = None,
+) -> None:
+    about = occurrence if meeting.repeats else None
+    telling = Telling(meeting=meeting, kind=kind, contact=contact_of(by), occurrence=about)
+    _tell(telling, attendees)
+
+
+def _send_overrides(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:
+    """Send every occurrence that was moved alone after its series: by itself (S10)."""
+    if not meeting.repeats:
+        return
+    now = clock.now()
+    for one in meeting.occurrences:
+        if one.state == MeetingState.SCHEDULED and one.is_moved and one.ends > now:
+            _send(meeting, LetterKind.MOVED, attendees, by=by, occurrence=one)
+
+
+def _tell(
+    telling: Telling, attendees: Sequence[Attendee], *, organizer: Account | None = None
+) -> None:
+    if attendees or organizer:
+        outbox.add(telling, attendees, organizer=organizer)

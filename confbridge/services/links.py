@@ -40,6 +40,10 @@ def reply_url(attendee_id: int) -> str:
     return f"{config.in_force().base_url}/reply/{for_attendee(attendee_id)}"
 
 
+def meeting_url(uid: str) -> str:
+    return f"{config.in_force().base_url}/meetings/{uid}"
+
+
 def guest_url(occurrence_id: int) -> str:
     return f"{config.in_force().base_url}/guest/{for_guests(occurrence_id)}"
 

@@ -2,47 +2,85 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import exists, insert, select, text
-from sqlalchemy.orm import joinedload
-
-from confbridge import clock, config
+from confbridge import clock
 from confbridge.database import db
 from confbridge.domain import lifecycle
-from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
-from confbridge.domain.rsvp import Partstat, Role
+from confbridge.domain.placement import Plan
+from confbridge.domain.rsvp import Role
 from confbridge.domain.search import folded
-from confbridge.errors import Conflict, Invalid, Phrase
-from confbridge.inputs.meetings import Invitee, MeetingChange, MeetingDraft
+from confbridge.errors import Clash, Conflict, NotFound, Phrase
+from confbridge.inputs.meetings import Invitee, MeetingChange, MeetingDraft, OccurrenceChange
 from confbridge.models import (
     Account,
     Attendee,
-    Endpoint,
     Meeting,
     Occurrence,
-    Organisation,
 )
-from confbridge.services import access, allocation, audit, invitations
-from confbridge.services.allocation import Need
+from confbridge.services import (
+    access,
+    allocation,
+    audit,
+    demands,
+    difference,
+    displacement,
+    holds,
+    invitations,
+    leaders,
+    register,
+    rules,
+    series,
+)
+from confbridge.services.allocation import Claim
+from confbridge.services.demands import Need
+from confbridge.services.difference import Changed, Shape
+from confbridge.services.refusals import Wanted
+from confbridge.services.register import Entry
+
+WORDS = ("title", "agenda", "chair", "guest_ports", "lead_minutes", "tail_minutes")
+TERMS = ("standby", "gives_back")
+UNASKED = "-"  # a reason where none is asked for
 
 
 def book(draft: MeetingDraft, *, by: Account) -> Meeting:
     """Take endpoints and ports, number the meeting, and queue its invitations.
 
-    Raises Invalid, NotAllowed, Clash.
+    A draft is told to nobody; it holds its slots for a while, if it shall. Of
+    a series as many dates may be missed as the draft says.
+
+    Raises Invalid, NotAllowed, Conflict, Clash.
     """
     host = access.host(by, draft.host or by.organisation.code)
-    endpoints = endpoints_named(draft.endpoints)
-    meeting = _written(draft, endpoints, host, by)
-    allocation.hold(meeting.occurrence, need_of(meeting, draft.during))
-    invitations.invite(meeting, meeting.attendees, by=by)
-    audit.record(by.email, "booked", f"meeting {meeting.uid}", meeting.number)
+    rank = rules.rank_for(host, draft.rank)
+    endpoints = register.endpoints_named(draft.endpoints)
+    needs = [demands.need_of_draft(draft, endpoints, during) for during in draft.times()]
+    number = register.number_for(draft)
+    displaced = displacement.make_way(draft.displace, needs, rank, by=by) if draft.displace else []
+    if not draft.is_draft:
+        times = [need.during for need in needs]
+        leaders.check(draft.chair, times, (draft.leader_reason, ()), by=by)
+    plans = _plans(draft, needs)
+    met = [(need, where) for need, where in zip(needs, plans, strict=True) if where]
+    kept = {need.during for need, _ in met} if any(plans) else {need.during for need in needs}
+    entry = Entry(
+        draft=draft,
+        host=host,
+        rank=rank,
+        number=number,
+        times=[(need.during, need.during in kept) for need in needs],
+    )
+    meeting = register.enter(entry, by)
+    register.write_attendees(meeting, draft.endpoints, endpoints)
+    claims = [
+        Claim(one, need, is_new=True)
+        for one, (need, _) in zip(meeting.occurrences, met, strict=False)
+    ]
+    allocation.hold(claims, [where for _, where in met], opening=not draft.is_draft)
+    _settle(meeting, draft, by=by)
+    displacement.tell_displaced(displaced, meeting.occurrences[0], by=by)
     db.session.flush()
     return meeting
 
@@ -50,40 +88,77 @@ def book(draft: MeetingDraft, *, by: Account) -> Meeting:
 def change(meeting: Meeting, wanted: MeetingChange, *, by: Account) -> None:
     """Make the meeting as wanted, and tell each endpoint what concerns it.
 
-    The new time is taken before the old one is given back.
+    The new time is taken before the old one is given back. A new time for
+    what was postponed puts it on again, and a draft that is confirmed
+    invites everybody.
 
-    Raises Invalid, Conflict, Clash.
+    Raises Invalid, NotAllowed, Conflict, Clash.
     """
-    _check_ahead(meeting)
-    was = _Shape.of(meeting)
-    added, removed = _change_list(meeting, wanted.endpoints)
-    _change_words(meeting, wanted)
-    during = _wanted_time(meeting, wanted)
-    if added or removed or was.span != _span(meeting, during) or was.ports != meeting.ports:
-        allocation.shift(meeting.occurrence, need_of(meeting, during))
-        meeting.occurrence.starts, meeting.occurrence.ends = during.start, during.end
-    if was == _Shape.of(meeting) and not added and not removed:
-        return
-    meeting.version += 1
-    _tell(meeting, was, added, removed, by=by)
-    allocation.refresh(meeting.occurrence)
-    audit.record(by.email, "changed", f"meeting {meeting.uid}", ", ".join(wanted.model_fields_set))
+    ready = _prepared(meeting, wanted)
+    was, changed, claims, starting = ready.was, ready.changed, ready.claims, ready.starting
+    displaced: Sequence[Occurrence] = []
+    if wanted.displace:
+        needs = [claim.need for claim in claims]
+        displaced = displacement.make_way(wanted.displace, needs, meeting.rank, by=by)
+    now = Shape.of(meeting)
+    if was != now or any(changed) or starting:
+        _check_leader_again(meeting, was, claims, wanted, by=by)
+        if starting or was.holds_otherwise(now) or any(changed):
+            _take_anew(meeting, claims, changed[1])
+        meeting.version += 1
+        difference.tell(meeting, was, changed, starting=starting, by=by)
+        for claim in claims:
+            allocation.refresh(claim.occurrence)
+        said = ", ".join(sorted(wanted.model_fields_set))
+        audit.record(by.email, "changed", f"meeting {meeting.uid}", said)
+        holds.room_was_made()
+    displacement.tell_displaced(displaced, meeting.occurrence, by=by)
     db.session.flush()
 
 
 def cancel(meeting: Meeting, reason: str, *, by: Account) -> None:
     """Give everything back and tell everyone who was invited.
 
+    What it had displaced is offered its old time again.
+
     Raises Conflict.
     """
     lifecycle.check_step(MeetingState(meeting.state), MeetingState.CANCELLED)
     _check_ahead(meeting)
-    invitations.call_off(meeting, reason, by=by)
-    allocation.release(meeting.occurrence)
-    meeting.state = meeting.occurrence.state = MeetingState.CANCELLED
-    meeting.reason = reason
+    was_told = meeting.state != MeetingState.DRAFT
+    ahead = [one for one in meeting.occurrences if one.state not in lifecycle.ENDED]
+    allocation.release(ahead)
+    for one in ahead:
+        one.state, one.reason = MeetingState.CANCELLED, reason
+    meeting.state, meeting.reason = MeetingState.CANCELLED, reason
+    meeting.waiting_since = meeting.check_at = None
     meeting.version += 1
+    if was_told:
+        invitations.call_off(meeting, reason, by=by)
     audit.record(by.email, "cancelled", f"meeting {meeting.uid}", reason)
+    db.session.flush()
+    holds.offer_back(ahead)
+    holds.room_was_made()
+    db.session.flush()
+
+
+def postpone(meeting: Meeting, reason: str, *, by: Account) -> None:
+    """Give its time back, keep its number, and look for new times; everybody is told.
+
+    Raises Conflict.
+    """
+    lifecycle.check_step(MeetingState(meeting.state), MeetingState.POSTPONED)
+    _check_ahead(meeting)
+    if meeting.repeats:
+        raise Conflict(Phrase("Of a series, postpone single meetings by giving them a new time."))
+    one = meeting.occurrence
+    if one.starts <= clock.now():
+        raise Conflict(Phrase("The meeting has begun; it can only be ended or cancelled."))
+    one.state, one.reason = MeetingState.POSTPONED, reason
+    meeting.state, meeting.reason = MeetingState.POSTPONED, reason
+    allocation.release([one])
+    displacement.tell_postponed(meeting, one, by=by)
+    holds.room_was_made()
     db.session.flush()
 
 
@@ -93,219 +168,250 @@ def remind(meeting: Meeting, *, by: Account) -> int:
     Raises Conflict.
     """
     _check_ahead(meeting)
+    if meeting.state != MeetingState.SCHEDULED:
+        raise Conflict(lifecycle.REFUSALS[MeetingState(meeting.state)])
     return invitations.remind(meeting, by=by)
 
 
+def change_occurrence(
+    meeting: Meeting, one: Occurrence, wanted: OccurrenceChange, *, by: Account
+) -> Meeting:
+    """Change one occurrence, or with `following` it and all after it; return whose it is then.
+
+    Raises Invalid, NotAllowed, Conflict, Clash.
+    """
+    whole = MeetingChange.model_construct(
+        {"start", "minutes", "endpoints", "leader_reason", "displace"},
+        start=wanted.start,
+        minutes=wanted.minutes,
+        endpoints=wanted.endpoints,
+        leader_reason=wanted.leader_reason,
+        displace=wanted.displace,
+    )
+    if not meeting.repeats or (wanted.following and series.is_first(meeting, one)):
+        change(meeting, whole, by=by)
+        return meeting
+    if not wanted.following:
+        series.change_one(meeting, one, wanted, by=by)
+        return meeting
+    following = series.split(meeting, one, by=by)
+    change(following, whole.model_copy(update={"state": "scheduled"}), by=by)
+    invitations.shorten(meeting, meeting.attendees, by=by)
+    db.session.flush()
+    return following
+
+
+def cancel_occurrence(
+    meeting: Meeting, one: Occurrence, reason: str, *, following: bool, by: Account
+) -> None:
+    """Call one occurrence off, or it and all that follow.
+
+    Raises Conflict.
+    """
+    if not meeting.repeats or (following and series.is_first(meeting, one)):
+        cancel(meeting, reason, by=by)
+    elif following:
+        series.cancel_following(meeting, one, reason, by=by)
+    else:
+        series.cancel_one(meeting, one, reason, by=by)
+
+
+def occurrence_of(meeting: Meeting, number: int) -> Occurrence:
+    """Return the meeting's occurrence with that id.
+
+    Raises NotFound.
+    """
+    for one in meeting.occurrences:
+        if one.id == number:
+            return one
+    raise NotFound(Phrase("There is no such occurrence."))
+
+
+def wanted_by(draft: MeetingDraft, by: Account) -> Wanted:
+    """Return what a refused booking wanted, to be explained.
+
+    Raises Invalid, NotAllowed.
+    """
+    endpoints = register.endpoints_named(draft.endpoints)
+    host = access.host(by, draft.host or by.organisation.code)
+    return Wanted(
+        needs=[demands.need_of_draft(draft, endpoints, during) for during in draft.times()],
+        optional=frozenset(
+            endpoints[one.code].id for one in draft.endpoints if one.role is Role.OPTIONAL
+        ),
+        chair="" if draft.is_draft else draft.chair,
+        leader_reason=draft.leader_reason,
+        rank=rules.rank_for(host, draft.rank),
+        names={one.id: code for code, one in endpoints.items()},
+    )
+
+
+def wanted_after(meeting: Meeting, wanted: MeetingChange) -> Wanted:
+    """Return what a refused change wanted; only to be called where it is taken back.
+
+    Raises Invalid, Conflict.
+    """
+    own = frozenset(one.id for one in meeting.occurrences)
+    ready = _prepared(meeting, wanted)
+    needs = [claim.need for claim in ready.claims] or [
+        demands.need_now(meeting, one) for one in meeting.occurrences
+    ]
+    rechaired = ready.was.is_rechaired(Shape.of(meeting))
+    return _wanted(meeting, needs, own, wanted.leader_reason if rechaired else UNASKED)
+
+
+def wanted_of_one(
+    meeting: Meeting, one: Occurrence, wanted: OccurrenceChange, *, by: Account
+) -> Wanted:
+    """Return what a refused change of an occurrence wanted; only where it is taken back.
+
+    Raises Invalid, Conflict.
+    """
+    if wanted.following or not meeting.repeats:
+        whole = MeetingChange.model_construct(
+            {"start", "minutes", "endpoints", "leader_reason"},
+            start=wanted.start,
+            minutes=wanted.minutes,
+            endpoints=wanted.endpoints,
+            leader_reason=wanted.leader_reason,
+        )
+        if meeting.repeats and not series.is_first(meeting, one):
+            meeting = series.split(meeting, one, by=by)
+            whole = whole.model_copy(update={"state": "scheduled"})
+        return wanted_after(meeting, whole)
+    need = series.need_of_one(meeting, one, wanted)
+    return _wanted(meeting, [need], frozenset({one.id}), wanted.leader_reason)
+
+
+def _wanted(
+    meeting: Meeting, needs: Sequence[Need], own: frozenset[int], leader_reason: str | None
+) -> Wanted:
+    return Wanted(
+        needs=needs,
+        optional=frozenset(
+            one.endpoint_id for one in meeting.attendees if one.role == Role.OPTIONAL
+        ),
+        chair=meeting.chair,
+        leader_reason=leader_reason or "",
+        rank=meeting.rank,
+        own=own,
+        names={one.endpoint_id: one.endpoint.code for one in meeting.attendees},
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Which meetings somebody wants listed; what is not named does not matter."""
+class _Prepared:
+    """A change written into the meeting, and what has to be held for it; nothing is held yet."""
 
-    start: datetime | None = None
-    end: datetime | None = None
-    endpoint: str = ""
-    organisation: str = ""
-    state: str = ""
-    text: str = ""
+    was: Shape
+    starting: MeetingState | None  # from which state it is put on
+    changed: Changed
+    claims: Sequence[Claim]
 
 
-def listed(
-    account: Account, wanted: Wanted, *, limit: int = 50, after: tuple[datetime, int] | None = None
-) -> Sequence[Meeting]:
-    """Return meetings that `account` may see, in order of time."""
-    asked = (
-        select(Meeting)
-        .join(Occurrence)
-        .where(access.meeting_is_visible(account))
-        .order_by(Occurrence.starts, Meeting.id)
-        .limit(limit)
-    )
-    if wanted.start:
-        asked = asked.where(Occurrence.ends > wanted.start)
-    if wanted.end:
-        asked = asked.where(Occurrence.starts < wanted.end)
-    if wanted.state:
-        asked = asked.where(Meeting.state == wanted.state)
-    if wanted.text:
-        asked = asked.where(Meeting.search.contains(folded(wanted.text), autoescape=True))
-    if wanted.organisation:
-        asked = asked.join(Organisation, Organisation.id == Meeting.host_id).where(
-            Organisation.code == wanted.organisation
-        )
-    if wanted.endpoint:
-        asked = asked.where(
-            exists().where(
-                Attendee.meeting_id == Meeting.id,
-                Attendee.invited,
-                Attendee.endpoint_id == Endpoint.id,
-                Endpoint.code == wanted.endpoint,
-            )
-        )
-    if after:
-        starts, last = after
-        asked = asked.where(
-            (Occurrence.starts > starts) | ((Occurrence.starts == starts) & (Meeting.id > last))
-        )
-    return db.session.scalars(asked).all()
-
-
-def endpoints_named(
-    invitees: Sequence[Invitee], own: Collection[Attendee] = ()
-) -> dict[str, Endpoint]:
-    """Return the endpoints by code, in the order named; a retired one only if it is `own`.
-
-    Raises Invalid.
-    """
-    known = [attendee.endpoint_id for attendee in own]
-    codes = [invitee.code for invitee in invitees]
-    found = {
-        endpoint.code: endpoint
-        for endpoint in db.session.scalars(
-            select(Endpoint)
-            .where(Endpoint.code.in_(codes), Endpoint.active | Endpoint.id.in_(known))
-            .options(joinedload(Endpoint.organisation))
-        )
-    }
-    problems = {
-        f"endpoints.{place}.code": Phrase("There is no endpoint “%(code)s”.", code=code)
-        for place, code in enumerate(codes)
-        if code not in found
-    }
-    if problems:
-        raise Invalid(**problems)
-    return {code: found[code] for code in codes}
-
-
-def need_of(meeting: Meeting, during: Interval) -> Need:
-    """Return what the meeting has to hold to take place at that time."""
-    return Need(
-        during=during,
-        span=during.widened(meeting.lead, meeting.tail),
-        endpoints=[attendee.endpoint for attendee in meeting.attendees],
-        ports=meeting.ports,
-    )
-
-
-def need_of_draft(draft: MeetingDraft) -> Need:
-    """Return what a meeting not yet booked would have to hold.
-
-    Raises Invalid.
-    """
-    lead, tail = timedelta(minutes=draft.lead_minutes), timedelta(minutes=draft.tail_minutes)
-    return Need(
-        during=draft.during,
-        span=draft.during.widened(lead, tail),
-        endpoints=list(endpoints_named(draft.endpoints).values()),
-        ports=sum(one.ports for one in draft.endpoints) + draft.guest_ports,
-    )
-
-
-def draft_after(meeting: Meeting, wanted: MeetingChange) -> MeetingDraft:
-    """Return the meeting as it would be, had it been booked so."""
-    during = meeting.occurrence.during
-    invitees = tuple(
-        Invitee(code=one.endpoint.code, role=Role(one.role), ports=one.ports)
-        for one in meeting.attendees
-    )
-    now: dict[str, Any] = {
-        "title": meeting.title,
-        "agenda": meeting.agenda,
-        "chair": meeting.chair,
-        "start": during.start,
-        "minutes": round(during.lasts.total_seconds() / 60),
-        "endpoints": invitees,
-        "guest_ports": meeting.guest_ports,
-        "lead_minutes": meeting.lead_minutes,
-        "tail_minutes": meeting.tail_minutes,
-    }
-    named = {name: getattr(wanted, name) for name in wanted.model_fields_set}
-    # Checked already, all of it; what a past start would be refused for is not asked again.
-    return MeetingDraft.model_construct(
-        None, **now | {name: value for name, value in named.items() if value is not None}
-    )
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """What of a meeting an endpoint is told; compared before and after a change."""
-
-    words: tuple[str, str, str]
-    during: Interval
-    span: Interval
-    ports: int
-    roles: Mapping[int, str]  # by the attendee's id
-    legs: Mapping[int, int]
-
-    @classmethod
-    def of(cls, meeting: Meeting) -> _Shape:
-        during = meeting.occurrence.during
-        words = (meeting.title, meeting.agenda, meeting.chair)
-        roles = {one.id: one.role for one in meeting.attendees}
-        legs = {one.id: one.ports for one in meeting.attendees}
-        return cls(words, during, _span(meeting, during), meeting.ports, roles, legs)
+def _prepared(meeting: Meeting, wanted: MeetingChange) -> _Prepared:
+    _check_ahead(meeting)
+    was = Shape.of(meeting)
+    starting = MeetingState(meeting.state) if _starting(meeting, wanted) else None
+    members = demands.members(meeting.occurrences)
+    changed = _change_list(meeting, wanted.endpoints)
+    _change_words(meeting, wanted)
+    fresh = series.retime(meeting, wanted) if series.is_retimed(meeting, wanted) else []
+    if starting:
+        _start(meeting)
+    claims = _claims(meeting, members, changed, fresh)
+    return _Prepared(was=was, starting=starting, changed=changed, claims=claims)
 
 
 def _check_ahead(meeting: Meeting) -> None:
     """Raise Conflict unless the meeting can still be changed: its end is ahead."""
     lifecycle.check_changeable(MeetingState(meeting.state))
-    if meeting.occurrence.ends <= clock.now():
-        raise Conflict(Phrase("The meeting is over; it cannot be changed."))
+    if meeting.state == MeetingState.SCHEDULED and meeting.occurrence.ends <= clock.now():
+        raise Conflict(lifecycle.REFUSALS[MeetingState.OVER])
 
 
-def _span(meeting: Meeting, during: Interval) -> Interval:
-    return during.widened(meeting.lead, meeting.tail)
+def _plans(draft: MeetingDraft, needs: Sequence[Need]) -> list[Plan | None]:
+    """Return where each date can take place, None for one that is missed or not held.
 
-
-def _written(
-    draft: MeetingDraft, endpoints: Mapping[str, Endpoint], host: Organisation, by: Account
-) -> Meeting:
-    number = _next_number(draft.start)
-    meeting = Meeting(
-        uid=str(uuid.uuid4()),
-        number=number,
-        stamped=clock.now().replace(microsecond=0) - timedelta(seconds=1),
-        title=draft.title,
-        agenda=draft.agenda,
-        chair=draft.chair,
-        timezone=config.in_force().timezone,
-        host=host,
-        organizer=by,
-        guest_ports=draft.guest_ports,
-        lead_minutes=draft.lead_minutes,
-        tail_minutes=draft.tail_minutes,
-        search=folded(f"{number} {draft.title}"),
-        occurrences=[Occurrence(starts=draft.during.start, ends=draft.during.end, allocations=[])],
-    )
-    db.session.add(meeting)
-    db.session.flush()
-    # One statement for all of them; the list is then read back, with the ids it was given.
-    db.session.execute(
-        insert(Attendee), [_attendee(meeting, one, endpoints[one.code]) for one in draft.endpoints]
-    )
-    return meeting
-
-
-def _attendee(meeting: Meeting, invitee: Invitee, endpoint: Endpoint) -> dict[str, object]:
-    return {
-        "meeting_id": meeting.id,
-        "endpoint_id": endpoint.id,
-        "role": invitee.role,
-        "ports": invitee.ports,
-        "partstat": Partstat.NEEDS_ACTION,
-    }
-
-
-def _next_number(start: datetime) -> str:
-    """Return the next number of the year's register, such as 12/2026; none is left out.
-
-    The counter's row stays locked until the transaction ends.
+    Raises Clash.
     """
-    year = start.astimezone(config.in_force().zone).year
-    counted = text(
-        "INSERT INTO counters (name, value) VALUES (:name, 1)"
-        " ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value"
-    )
-    value = db.session.execute(counted, {"name": f"meetings {year}"}).scalar_one()
-    return f"{value}/{year}"
+    if draft.is_draft and (draft.wait or draft.hold_minutes == 0):
+        return [None] * len(needs)
+    found = allocation.plan(needs)
+    misses = sum(one is None for one in found)
+    if misses > draft.max_misses or misses == len(found):
+        raise Clash
+    return found
+
+
+def _settle(meeting: Meeting, draft: MeetingDraft, *, by: Account) -> None:
+    """Invite everybody, or let the draft wait or hold its slots."""
+    if not draft.is_draft:
+        invitations.invite(meeting, meeting.attendees, by=by)
+        detail = f"{meeting.number} {draft.leader_reason}".strip()
+        audit.record(by.email, "booked", f"meeting {meeting.uid}", detail)
+        return
+    audit.record(by.email, "drafted", f"meeting {meeting.uid}", meeting.number)
+    if draft.wait:
+        holds.wait(meeting, by=by)
+    elif draft.hold_minutes != 0:
+        holds.keep(meeting, draft.hold_minutes)
+
+
+def _starting(meeting: Meeting, wanted: MeetingChange) -> bool:
+    """Say whether the change puts a draft on, or what was postponed on again."""
+    if meeting.state == MeetingState.DRAFT:
+        return wanted.is_to_start
+    if meeting.state == MeetingState.POSTPONED:
+        return wanted.is_to_start or wanted.start is not None
+    return False
+
+
+def _start(meeting: Meeting) -> None:
+    if meeting.number.startswith(register.PROVISIONAL):
+        meeting.number = register.next_number(meeting.starts)
+        meeting.search = folded(f"{meeting.number} {meeting.title}")
+    for one in meeting.occurrences:
+        if one.state not in lifecycle.ENDED:
+            series.put_on(meeting, one)
+    meeting.state, meeting.reason = MeetingState.SCHEDULED, ""
+    meeting.waiting_since = meeting.check_at = None
+    if all(one.ends <= clock.now() for one in meeting.occurrences):
+        raise Conflict(Phrase("Its time has come already; choose a new one."))
+
+
+def _claims(
+    meeting: Meeting,
+    members: Mapping[int, set[int]],
+    changed: Changed,
+    fresh: Sequence[Occurrence],
+) -> list[Claim]:
+    """Return what each occurrence that holds something, and is ahead, has to hold now."""
+    added, removed = ({one.endpoint_id for one in some} for some in changed)
+    new = {one.id for one in fresh}
+    claims = []
+    for one in meeting.occurrences:
+        if not _holds(one):
+            continue
+        invited = members.get(one.id)
+        present = (invited | added) - removed if invited else None
+        sites = demands.sites_of(meeting, present)
+        need = demands.need_of(meeting, one.during, sites)
+        claims.append(Claim(one, need, is_new=one.id in new))
+    return claims
+
+
+def _holds(one: Occurrence) -> bool:
+    if one.state == MeetingState.SCHEDULED:
+        return one.ends > clock.now()
+    return one.state not in lifecycle.ENDED and one.hold_until is not None
+
+
+def _take_anew(meeting: Meeting, claims: Sequence[Claim], removed: Sequence[Attendee]) -> None:
+    for claim in claims:
+        series.take_off(claim.occurrence, removed)
+    if claims:
+        allocation.shift(claims, opening=meeting.state == MeetingState.SCHEDULED)
 
 
 def _change_list(
@@ -314,15 +420,17 @@ def _change_list(
     """Put endpoints on the list and take them off it; return who was added and removed."""
     if invitees is None:
         return [], []
-    endpoints = endpoints_named(invitees, meeting.attendees)
-    before = {attendee.endpoint.code: attendee for attendee in meeting.attendees}
+    endpoints = register.endpoints_named(invitees, meeting.attendees)
+    before = {one.endpoint.code: one for one in meeting.attendees if one.everywhere}
     removed = [one for code, one in before.items() if code not in endpoints]
     added = []
     for invitee in invitees:
+        endpoint = endpoints[invitee.code]
         if attendee := before.get(invitee.code):
             attendee.role, attendee.ports = invitee.role, invitee.ports
+            attendee.quality = invitee.quality or attendee.quality
         else:
-            added.append(_invited_again(meeting, invitee, endpoints[invitee.code]))
+            added.append(register.invited_again(meeting, invitee, endpoint))
     for attendee in removed:
         attendee.invited = False
     db.session.flush()
@@ -330,50 +438,29 @@ def _change_list(
     return added, removed
 
 
-def _invited_again(meeting: Meeting, invitee: Invitee, endpoint: Endpoint) -> Attendee:
-    """Return a new attendee, or the one that was on the list before, with an open answer."""
-    asked = select(Attendee).where(
-        Attendee.meeting_id == meeting.id, Attendee.endpoint_id == endpoint.id
-    )
-    attendee = db.session.scalar(asked)
-    if attendee is None:
-        attendee = Attendee(**_attendee(meeting, invitee, endpoint))
-        db.session.add(attendee)
-        return attendee
-    attendee.invited, attendee.role, attendee.ports = True, invitee.role, invitee.ports
-    attendee.partstat, attendee.comment, attendee.answered_at = Partstat.NEEDS_ACTION, "", None
-    attendee.delegates, attendee.headcount, attendee.via = "", None, ""
-    return attendee
-
-
 def _change_words(meeting: Meeting, wanted: MeetingChange) -> None:
-    for name in ("title", "agenda", "chair", "guest_ports", "lead_minutes", "tail_minutes"):
-        value = getattr(wanted, name)
+    for name in (*WORDS, *TERMS):
+        value = getattr(wanted, name, None)
         if value is not None:
             setattr(meeting, name, value)
+    if wanted.network is not None:
+        meeting.network = wanted.network
+    if wanted.cascade is not None:
+        meeting.may_cascade = wanted.cascade
+    if wanted.rank is not None:
+        meeting.rank = rules.rank_for(meeting.host, wanted.rank)
+    if wanted.leader_reason:
+        meeting.leader_reason = wanted.leader_reason
     meeting.search = folded(f"{meeting.number} {meeting.title}")
+    for one in meeting.occurrences:
+        one.chair_key = leaders.key(meeting.chair)
 
 
-def _wanted_time(meeting: Meeting, wanted: MeetingChange) -> Interval:
-    now = meeting.occurrence.during
-    start = wanted.start or now.start
-    lasts = timedelta(minutes=wanted.minutes) if wanted.minutes else now.lasts
-    if start + lasts <= clock.now():
-        raise Invalid(minutes=Phrase("The meeting would be over already."))
-    return Interval(start, start + lasts)
-
-
-def _tell(
-    meeting: Meeting, was: _Shape, added: list[Attendee], removed: list[Attendee], *, by: Account
+def _check_leader_again(
+    meeting: Meeting, was: Shape, claims: Sequence[Claim], wanted: MeetingChange, *, by: Account
 ) -> None:
-    """Send only the difference, and only to those it concerns."""
-    if removed:
-        invitations.withdraw(meeting, removed, by=by)
-    now = _Shape.of(meeting)
-    stayed = [one for one in meeting.attendees if one not in added]
-    if now.during != was.during:
-        invitations.ask_anew(meeting, stayed, by=by)
-    elif told := [one for one in stayed if now.words != was.words or was.roles[one.id] != one.role]:
-        invitations.tell_of_change(meeting, told, by=by)
-    if added:
-        invitations.invite(meeting, added, by=by)
+    """Ask after the chair's time only where the chair or the time is another one."""
+    if was.is_rechaired(Shape.of(meeting)):
+        own = [one.id for one in meeting.occurrences]
+        times = [claim.need.during for claim in claims]
+        leaders.check(meeting.chair, times, (wanted.leader_reason or "", own), by=by)

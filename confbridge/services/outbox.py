@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -14,7 +14,16 @@ from confbridge import clock, config
 from confbridge.database import db
 from confbridge.errors import Conflict, MailError, Phrase
 from confbridge.mail.compose import Copy
-from confbridge.models import Account, Attendee, Letter, LetterKind, Mail, MailState, Meeting
+from confbridge.models import (
+    Account,
+    Attendee,
+    Letter,
+    LetterKind,
+    Mail,
+    MailState,
+    Meeting,
+    Occurrence,
+)
 from confbridge.services import access, audit, links
 
 LEASE = timedelta(minutes=2)  # longer than the slowest mail server is waited for
@@ -34,20 +43,48 @@ class Dispatch:
     lease: datetime | None = None  # how long it is ours; None when it is only to be read
 
 
-def add(
-    meeting: Meeting, kind: LetterKind, to: Sequence[Attendee], *, contact: str, reason: str = ""
-) -> None:
-    """Queue one letter, frozen as things are now, and a mail to each attendee.
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """What is to be told; about one occurrence alone, if one is named."""
+
+    meeting: Meeting
+    kind: LetterKind
+    contact: str
+    reason: str = ""
+    occurrence: Occurrence | None = None
+    offers: tuple[datetime, ...] = ()
+    until: datetime | None = None
+
+
+def add(telling: Telling, to: Sequence[Attendee], *, organizer: Account | None = None) -> None:
+    """Queue one letter, frozen as things are now, and a mail to each attendee and the organizer.
 
     DTSTAMP grows with every letter of a meeting, by a second at least, as
     RFC 5546 section 2.1.5 orders letters of the same SEQUENCE by it.
     """
     now = clock.now()
+    meeting = telling.meeting
     second = timedelta(seconds=1)
     meeting.stamped = max(now.replace(microsecond=0), meeting.stamped + second)
-    letter = Letter(
+    letter = _letter(telling)
+    db.session.add(letter)
+    db.session.flush()
+    if letter.sequence or telling.kind != LetterKind.INVITATION:
+        _supersede(letter, to)
+    _, _, domain = parseaddr(config.in_force().mail_from)[1].partition("@")
+    mails = [_mail(letter, attendee, now, domain) for attendee in to]
+    if organizer is not None:
+        mails.append(_mail_to_account(letter, organizer, now, domain))
+    if mails:
+        db.session.execute(insert(Mail), mails)
+
+
+def _letter(telling: Telling) -> Letter:
+    meeting, one = telling.meeting, telling.occurrence
+    during = one.during if one else meeting.during
+    return Letter(
         meeting_id=meeting.id,
-        kind=kind,
+        kind=telling.kind,
         sequence=meeting.sequence,
         stamped=meeting.stamped,
         title=meeting.title,
@@ -55,21 +92,31 @@ def add(
         chair=meeting.chair,
         host=meeting.host.name,
         number=meeting.number,
-        contact=contact,
+        contact=telling.contact,
         timezone=meeting.timezone,
-        starts=meeting.occurrence.starts,
-        ends=meeting.occurrence.ends,
+        starts=during.start,
+        ends=during.end,
         lead_minutes=meeting.lead_minutes,
-        reason=reason,
+        reason=telling.reason,
+        occurrence_id=one.id if one else None,
+        original=one.original if one else None,
+        rrule="" if one else meeting.rrule,
+        exdates="" if one or not meeting.repeats else _written(meeting.skipped),
+        related_to=_related(meeting),
+        offers=_written(telling.offers),
+        until=telling.until,
     )
-    db.session.add(letter)
-    db.session.flush()
-    if letter.sequence or kind != LetterKind.INVITATION:
-        _supersede(to)
-    _, _, domain = parseaddr(config.in_force().mail_from)[1].partition("@")
-    mails = [_mail(letter, attendee, now, domain) for attendee in to]
-    if mails:
-        db.session.execute(insert(Mail), mails)
+
+
+def _written(moments: Iterable[datetime]) -> str:
+    return " ".join(one.isoformat() for one in moments)
+
+
+def _related(meeting: Meeting) -> str:
+    if meeting.related_id is None:
+        return ""
+    asked = select(Meeting.uid).where(Meeting.id == meeting.related_id)
+    return db.session.scalars(asked).one()
 
 
 def claim_next_due() -> Dispatch | None:
@@ -117,9 +164,25 @@ def copy_of(dispatch: Dispatch) -> Copy:
         contact=letter.contact,
         lead_minutes=letter.lead_minutes,
         reason=letter.reason,
-        join_url=links.join_url(mail.attendee_id),
-        reply_url=links.reply_url(mail.attendee_id),
+        join_url=_join_url(dispatch),
+        reply_url=_reply_url(dispatch),
+        original=letter.original,
+        rrule=letter.rrule,
+        exdates=tuple(letter.left_out),
+        related_to=letter.related_to,
+        offers=tuple(letter.new_times),
+        until=letter.until,
     )
+
+
+def _join_url(dispatch: Dispatch) -> str:
+    number = dispatch.mail.attendee_id
+    return links.join_url(number) if number else links.meeting_url(dispatch.uid)
+
+
+def _reply_url(dispatch: Dispatch) -> str:
+    number = dispatch.mail.attendee_id
+    return links.reply_url(number) if number else links.meeting_url(dispatch.uid)
 
 
 def sent(mail_id: int) -> None:
@@ -150,11 +213,9 @@ def send_again(mail: Mail, *, by: Account) -> None:
     if mail.state != MailState.FAILED:
         raise Conflict(Phrase("Only a mail that could not be sent can be sent again."))
     mail.state, mail.due, mail.tries = MailState.QUEUED, clock.now(), 0
-    mail.recipient = (
-        db.session.scalars(select(Attendee).where(Attendee.id == mail.attendee_id))
-        .one()
-        .endpoint.email
-    )
+    if mail.attendee_id is not None:  # its address may have been put right meanwhile
+        asked = select(Attendee).where(Attendee.id == mail.attendee_id)
+        mail.recipient = db.session.scalars(asked).one().endpoint.email
     audit.record(by.email, "mail queued again", f"mail {mail.id}")
 
 
@@ -195,7 +256,7 @@ def deliveries(meetings: Sequence[Meeting]) -> dict[int, Mail]:
     ids = [attendee.id for meeting in meetings for attendee in meeting.attendees]
     last = select(func.max(Mail.id)).where(Mail.attendee_id.in_(ids)).group_by(Mail.attendee_id)
     mails = db.session.scalars(select(Mail).where(Mail.id.in_(last)))
-    return {mail.attendee_id: mail for mail in mails}
+    return {mail.attendee_id: mail for mail in mails if mail.attendee_id is not None}
 
 
 def _mail(letter: Letter, attendee: Attendee, now: datetime, domain: str) -> dict[str, object]:
@@ -212,14 +273,34 @@ def _mail(letter: Letter, attendee: Attendee, now: datetime, domain: str) -> dic
     }
 
 
-def _supersede(attendees: Sequence[Attendee]) -> None:
+def _mail_to_account(
+    letter: Letter, account: Account, now: datetime, domain: str
+) -> dict[str, object]:
+    return {
+        "letter_id": letter.id,
+        "attendee_id": None,
+        "message_id": f"<{uuid.uuid4()}@{domain}>",
+        "recipient": account.email,
+        "name": account.name,
+        "role": "organizer",
+        "partstat": "",
+        "due": now,
+    }
+
+
+def _supersede(letter: Letter, attendees: Sequence[Attendee]) -> None:
     """Withdraw what these have not got yet: whoever reads mail in order is not led astray.
 
-    Every REQUEST says the whole of a meeting, so nothing is lost with an older one.
+    Every REQUEST says the whole of what it is about, a meeting or one
+    occurrence, so nothing is lost with an older one about the same.
     """
     unsent = (MailState.QUEUED, MailState.FAILED)
+    same = select(Letter.id).where(Letter.meeting_id == letter.meeting_id, Letter.id != letter.id)
+    if letter.occurrence_id is not None or letter.kind != LetterKind.CANCELLED:
+        same = same.where(Letter.occurrence_id == letter.occurrence_id)
     db.session.execute(
         update(Mail)
         .where(Mail.attendee_id.in_([one.id for one in attendees]), Mail.state.in_(unsent))
+        .where(Mail.letter_id.in_(same))
         .values(state=MailState.SUPERSEDED, due=None)
     )

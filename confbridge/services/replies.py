@@ -12,8 +12,9 @@ from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.rsvp import Partstat, Via
 from confbridge.errors import Conflict, Invalid, NotFound, Phrase
 from confbridge.inputs.meetings import Answer
-from confbridge.models import Attendee, Meeting
-from confbridge.services import audit, links
+from confbridge.models import Attendee, Meeting, Occurrence
+from confbridge.services import allocation, audit, demands, holds, links
+from confbridge.services.allocation import Claim
 
 
 def by_link(link: str, *, to_change: bool = False) -> Attendee:
@@ -62,13 +63,15 @@ def record(meeting: Meeting, attendee: Attendee, answer: Answer, *, via: Via, by
 
     Raises Invalid, Conflict.
     """
-    lifecycle.check_changeable(MeetingState(meeting.state))
+    if meeting.state != MeetingState.SCHEDULED:
+        raise Conflict(lifecycle.REFUSALS[MeetingState(meeting.state)])
     if meeting.occurrence.ends <= clock.now():
         raise Conflict(Phrase("The meeting is over."))
     if answer.partstat is Partstat.DECLINED and not answer.comment:
         raise Invalid(comment=Phrase("Say why you cannot come."))
     if answer.partstat is Partstat.NEEDS_ACTION:
         raise Invalid(partstat=Phrase("Choose an answer."))
+    held = not demands.has_given_back(meeting, attendee)
     attendee.partstat = answer.partstat
     attendee.comment = answer.comment
     comes = answer.partstat is not Partstat.DECLINED
@@ -76,6 +79,40 @@ def record(meeting: Meeting, attendee: Attendee, answer: Answer, *, via: Via, by
     attendee.headcount = answer.headcount if comes else None
     attendee.via = via
     attendee.answered_at = clock.now()
+    if held and demands.has_given_back(meeting, attendee):
+        _give_back(meeting, attendee)
+    elif not held and not demands.has_given_back(meeting, attendee):
+        _take_again(meeting)
     audit.record(
         by, "answered", f"meeting {meeting.uid}", f"{attendee.endpoint.code} {answer.partstat}"
     )
+
+
+def _give_back(meeting: Meeting, attendee: Attendee) -> None:
+    """Give back what a soft client held that has declined; who waits may have it."""
+    db.session.flush()
+    ahead = _ahead(meeting)
+    allocation.give_back(ahead, attendee.endpoint_id)
+    for one in ahead:
+        allocation.shrink(one, demands.need_now(meeting, one))
+        allocation.refresh(one)
+    holds.room_was_made()
+
+
+def _take_again(meeting: Meeting) -> None:
+    """Take again what was given back, for the endpoint comes after all.
+
+    Raises Clash if it is taken meanwhile.
+    """
+    db.session.flush()
+    ahead = _ahead(meeting)
+    allocation.shift([Claim(one, demands.need_now(meeting, one)) for one in ahead])
+    for one in ahead:
+        allocation.refresh(one)
+
+
+def _ahead(meeting: Meeting) -> list[Occurrence]:
+    now = clock.now()
+    return [
+        one for one in meeting.occurrences if one.state == MeetingState.SCHEDULED and one.ends > now
+    ]

@@ -15,20 +15,26 @@ from confbridge import config
 from confbridge.doors import plain_problem, say, status_of
 from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn
 from confbridge.web import (
+    booking,
     bridges,
     conferences,
     endpoints,
     filters,
     join,
     meetings,
+    occurrences,
     outbox,
     replies,
+    rules,
     session,
 )
 
 log = logging.getLogger(__name__)
 
-NOUNS = (meetings, endpoints, bridges, conferences, outbox, replies, join)
+NOUNS = (
+    *(booking, meetings, occurrences, endpoints, bridges, conferences),
+    *(outbox, replies, join, rules),
+)
 
 # Nothing but our own scripts, styles and pictures; the join page adds its bridge.
 POLICY = {

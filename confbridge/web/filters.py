@@ -11,9 +11,13 @@ from confbridge import config
 from confbridge.domain import wording
 from confbridge.doors import say
 from confbridge.errors import Phrase
+from confbridge.services import refusals
+from confbridge.services.refusals import Obstacle
 
 WORDS = {
+    "draft": Phrase("Draft"),
     "scheduled": Phrase("Scheduled"),
+    "postponed": Phrase("Postponed"),
     "cancelled": Phrase("Cancelled"),
     "over": Phrase("Over"),
     "up": Phrase("Up"),
@@ -56,6 +60,11 @@ WORDS = {
     "party": Phrase("Provincial Party Committee"),
     "district": Phrase("Districts"),
     "department": Phrase("Departments"),
+    "emergency": Phrase("Emergency"),
+    "primary": Phrase("Bridge"),
+    "cascade": Phrase("Linked bridge"),
+    "standby": Phrase("Stand-by"),
+    "offered": Phrase("Offer of room"),
     "commune": Phrase("Communes"),
 }
 
@@ -93,11 +102,23 @@ def duration(span: timedelta) -> str:
     return wording.duration(span, language())
 
 
+def repetition(rrule: str) -> str:
+    return wording.repetition(rrule, config.in_force().zone, language())
+
+
+def obstacle(one: Obstacle) -> str:
+    """Return what is in the way as a sentence."""
+    return say(refusals.said(one, short))
+
+
 def word(code: str) -> str:
     """Return what people call a state, a kind or a role."""
     return say(WORDS[code]) if code in WORDS else code
 
 
 def init_app(app: Flask) -> None:
-    for one in (moment, day, time_of_day, exact, short, field_value, duration, word, say):
+    for one in (
+        *(moment, day, time_of_day, exact, short, field_value, duration, word, say),
+        *(repetition, obstacle),
+    ):
         app.add_template_filter(one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -10,24 +10,32 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from confbridge import clock, config, doors
-from confbridge.database import transaction
+from confbridge.database import attempt, transaction
 from confbridge.domain.interval import Interval
-from confbridge.domain.lifecycle import MeetingState
+from confbridge.domain.lifecycle import ENDED
 from confbridge.domain.rsvp import Via
-from confbridge.doors import Refused, status_of
-from confbridge.errors import Invalid, Phrase, StaleVersion
-from confbridge.inputs import parse
-from confbridge.inputs.meetings import (
-    Cancellation,
-    MeetingChange,
-    MeetingDraft,
-    RecordedAnswer,
-    from_form,
+from confbridge.doors import Refused
+from confbridge.errors import Conflict, Invalid, Phrase
+from confbridge.inputs import forms, parse
+from confbridge.inputs.meetings import Cancellation, MeetingChange, Postponement, RecordedAnswer
+from confbridge.models import Account, Meeting
+from confbridge.services import (
+    access,
+    agenda,
+    displacement,
+    endpoints,
+    holds,
+    leaders,
+    links,
+    meetings,
+    outbox,
+    replies,
+    rules,
 )
-from confbridge.models import Account, Endpoint, Meeting
-from confbridge.services import access, endpoints, links, meetings, outbox, replies
-from confbridge.services.meetings import Wanted
-from confbridge.web import pictures
+from confbridge.services.agenda import Wanted
+from confbridge.services.leaders import Alike
+from confbridge.web import filters, pictures
+from confbridge.web.booking import version
 from confbridge.web.render import after_change, page
 from confbridge.web.session import account
 
@@ -44,12 +52,12 @@ def index() -> str:
     text, past = request.args.get("q", "")[:100], "past" in request.args
     now = clock.now()
     wanted = Wanted(start=None if past else now, end=now if past else None, text=text)
-    found = meetings.listed(me, wanted, limit=PER_PAGE + 1, after=_after(request.args))
+    found = agenda.lines(me, wanted, limit=PER_PAGE + 1, after=_after(request.args))
     days = [
         (day, list(some))
         for day, some in groupby(
             found[:PER_PAGE],
-            lambda one: one.occurrence.starts.astimezone(config.in_force().zone).date(),
+            lambda one: one.during.start.astimezone(config.in_force().zone).date(),
         )
     ]
     return page(
@@ -90,92 +98,73 @@ def day(date: str = "") -> str:
     )
 
 
-@pages.get("/new")
-def new() -> str:
-    me = account()
-    access.check_role(me, *access.BOOK)
-    start = clock.now() + timedelta(minutes=30)
-    start -= timedelta(minutes=start.minute % 15, seconds=start.second)
-    return _form({"start": _local(start), "minutes": "60", "guest_ports": "0"}, [])
-
-
-@pages.post("/new")
-def create() -> ResponseReturnValue:
-    me = account()
-    form = _form_taken()
-    chosen = _chosen(form)
-    try:
-        draft = parse(MeetingDraft, from_form(form, chosen, config.in_force().zone))
-        meeting = doors.book(draft, by=me)
-    except Invalid as error:
-        return _form(form, chosen, problems=error.problems), status_of(error)
-    except Refused as error:
-        return _form(form, chosen, refused=error), status_of(error)
-    return after_change(go_to=url_for(".show", uid=meeting.uid))
-
-
 @pages.get("/<uid>")
 def show(uid: str) -> str:
     return _shown(account(), uid)
 
 
-@pages.get("/<uid>/edit")
-def edit(uid: str) -> ResponseReturnValue:
+@pages.get("/waiting")
+def waiting() -> str:
+    """Show drafts, what waits for room, and what was postponed."""
     me = account()
-    meeting = access.meeting(me, uid)
-    access.check_may_change(me, meeting)
-    if meeting.state != MeetingState.SCHEDULED:
-        return after_change(go_to=url_for(".show", uid=uid))
-    form = {
-        "title": meeting.title,
-        "agenda": meeting.agenda,
-        "chair": meeting.chair,
-        "start": _local(meeting.occurrence.starts),
-        "minutes": str(round(meeting.occurrence.during.lasts.total_seconds() / 60)),
-        "guest_ports": str(meeting.guest_ports),
-        "lead_minutes": str(meeting.lead_minutes),
-        "tail_minutes": str(meeting.tail_minutes),
-        "main": next((one.endpoint.code for one in meeting.attendees if one.role == "main"), ""),
-        "version": str(meeting.version),
-    }
-    form |= {
-        f"optional-{one.endpoint.code}": "1" for one in meeting.attendees if one.role == "optional"
-    }
-    return _form(form, [one.endpoint.code for one in meeting.attendees], meeting=meeting)
-
-
-@pages.post("/<uid>/edit")
-def change(uid: str) -> ResponseReturnValue:
-    me = account()
-    meeting = access.meeting(me, uid)
-    access.check_may_change(me, meeting)
-    form = _form_taken()
-    chosen = _chosen(form)
-    try:
-        wanted = _wanted(meeting, form, chosen)
-        doors.change(uid, wanted, by=me, version=_version())
-    except Invalid as error:
-        return _form(form, chosen, meeting=meeting, problems=error.problems), 422
-    except StaleVersion as error:
-        meeting = access.meeting(me, uid)
-        form["version"] = str(meeting.version)
-        problems = {"version": error.phrase}
-        return _form(form, chosen, meeting=meeting, problems=problems), 412
-    except Refused as error:
-        return _form(form, chosen, meeting=meeting, refused=error), 409
-    return after_change(go_to=url_for(".show", uid=uid))
+    access.check_role(me, *access.BOOK)
+    return page("meetings/waiting.html", meetings=holds.listed(me), now=clock.now())
 
 
 @pages.post("/<uid>/cancel")
 def cancel(uid: str) -> ResponseReturnValue:
+    return _with_reason(uid, Cancellation, lambda one, why, me: meetings.cancel(one, why, by=me))
+
+
+@pages.post("/<uid>/postpone")
+def postpone(uid: str) -> ResponseReturnValue:
+    return _with_reason(uid, Postponement, lambda one, why, me: meetings.postpone(one, why, by=me))
+
+
+@pages.post("/<uid>/confirm")
+def confirm(uid: str) -> ResponseReturnValue:
+    """Put a draft on, or what was postponed at one of the times found for it."""
     me = account()
+    given: dict[str, object] = {"state": "scheduled"}
+    if request.form.get("start"):
+        given["start"] = forms.in_zone(request.form["start"], config.in_force().zone)
+    reason = request.form.get("leader_reason", "").strip()
+    if reason:
+        given["leader_reason"] = reason
     try:
-        wanted = parse(Cancellation, {"reason": request.form.get("reason", "")})
+        doors.change(uid, parse(MeetingChange, given), by=me, version=version())
+    except Refused as error:
+        return _shown(me, uid, refused=error), 409
     except Invalid as error:
         return _shown(me, uid, problems=error.problems), 422
-    with transaction():
-        meeting = access.meeting(me, uid, to_change=True, version=_version())
-        meetings.cancel(meeting, wanted.reason, by=me)
+    return after_change(go_to=url_for(".show", uid=uid))
+
+
+@pages.post("/<uid>/hold")
+def hold(uid: str) -> ResponseReturnValue:
+    """Let a draft hold its slots for a while, or give them back."""
+    me = account()
+    minutes = 0 if request.form.get("minutes") == "0" else None
+    try:
+        doors.hold(uid, minutes, by=me, version=version())
+    except Refused as error:
+        return _shown(me, uid, refused=error), 409
+    return after_change(go_to=url_for(".show", uid=uid))
+
+
+@pages.post("/<uid>/wait")
+def wait(uid: str) -> ResponseReturnValue:
+    """Put a draft on the waiting list, or take it off."""
+    me = account()
+
+    def deed() -> None:
+        meeting = access.meeting(me, uid, to_change=True, version=version())
+        if request.form.get("stop"):
+            holds.stop_waiting(meeting, by=me)
+        else:
+            holds.wait(meeting, by=me)
+
+    attempt(deed)
     return after_change(go_to=url_for(".show", uid=uid))
 
 
@@ -195,99 +184,97 @@ def record_reply(uid: str) -> ResponseReturnValue:
     given = {key: value for key, value in request.form.items() if value and key != "csrf_token"}
     try:
         answer = parse(RecordedAnswer, {**given, "via": Via.PHONE})
-        with transaction():
+
+        def deed() -> None:
             meeting = access.meeting(me, uid, to_change=True)
             attendee = replies.of_endpoint(meeting, answer.endpoint)
             replies.record(meeting, attendee, answer, via=Via.PHONE, by=me.email)
+
+        attempt(deed)
     except Invalid as error:
         return _shown(me, uid, problems=error.problems), 422
+    except Conflict as error:
+        return _shown(me, uid, problems={"partstat": error.phrase}), 409
     return after_change(go_to=url_for(".show", uid=uid))
 
 
-def _shown(me: Account, uid: str, *, problems: Mapping[str, Phrase] | None = None) -> str:
+def _with_reason(
+    uid: str,
+    kind: type[Cancellation] | type[Postponement],
+    change: Callable[[Meeting, str, Account], None],
+) -> ResponseReturnValue:
+    me = account()
+    try:
+        wanted = parse(kind, {"reason": request.form.get("reason", "")})
+    except Invalid as error:
+        return _shown(me, uid, problems=error.problems), 422
+
+    def deed() -> None:
+        meeting = access.meeting(me, uid, to_change=True, version=version())
+        change(meeting, wanted.reason, me)
+
+    attempt(deed)
+    return after_change(go_to=url_for(".show", uid=uid))
+
+
+def _shown(
+    me: Account,
+    uid: str,
+    *,
+    problems: Mapping[str, Phrase] | None = None,
+    refused: Refused | None = None,
+) -> str:
     meeting = access.meeting(me, uid)
     may_change = access.may_change(me, meeting)
+    one = meeting.occurrence
     counts = dict.fromkeys(("ACCEPTED", "TENTATIVE", "DECLINED", "NEEDS-ACTION"), 0)
     for attendee in meeting.attendees:
         counts[attendee.partstat] += 1
     return page(
         "meetings/show.html",
         meeting=meeting,
-        allocation=access.allocation_of(meeting.occurrence),
+        occurrence=one,
+        allocation=access.allocation_of(one),
+        others=[each for each in one.allocations if each.role != "primary"],
         deliveries=outbox.deliveries([meeting]),
         counts=counts,
-        can_change=may_change and meeting.state == MeetingState.SCHEDULED,
+        can_change=may_change and meeting.state not in ENDED,
         can_watch=may_change or me.role == "operator",
         links={one.id: links.join_url(one.id) for one in meeting.attendees} if may_change else {},
-        guest_url=links.guest_url(meeting.occurrence.id) if may_change else "",
-        pin=links.pin(meeting.occurrence.id) if may_change else "",
+        guest_url=links.guest_url(one.id) if may_change else "",
+        pin=links.pin(one.id) if may_change else "",
         problems=problems or {},
-    )
-
-
-def _form(
-    form: Mapping[str, str],
-    chosen: Sequence[str],
-    *,
-    meeting: Meeting | None = None,
-    problems: Mapping[str, Phrase] | None = None,
-    refused: Refused | None = None,
-) -> str:
-    me = account()
-    groups: dict[str, list[Endpoint]] = {}
-    for endpoint in endpoints.listed_with(meeting):
-        groups.setdefault(endpoint.organisation.level, []).append(endpoint)
-    return page(
-        "meetings/form.html",
-        form=form,
-        chosen=set(chosen),
-        groups=groups.items(),
-        hosts=[] if meeting else access.hosts(me),
-        host=form.get("host") or me.organisation.code,
-        meeting=meeting,
-        problems=_by_field(problems or {}),
         refusal=refused.refusal if refused else None,
+        offers=displacement.offers_of(one) if meeting.state == "postponed" else [],
+        repeats=filters.repetition(meeting.rrule) if meeting.repeats else "",
+        alike=_alike(me, meeting) if may_change else [],
+        short_notice=rules.is_short_notice(one.starts) if may_change else None,
+        years=_years(meeting) if meeting.repeats else [],
+        now=clock.now(),
     )
 
 
-def _by_field(problems: Mapping[str, Phrase]) -> dict[str, Phrase]:
-    """Return problems by the field of the form; those of single endpoints count for all."""
-    return {field.partition(".")[0]: phrase for field, phrase in problems.items()}
+def _alike(me: Account, meeting: Meeting) -> Sequence[Alike]:
+    if meeting.state in ENDED:
+        return []
+    return leaders.duplicates(
+        meeting.title, meeting.host_id, meeting.occurrence.during, reader=me, but=meeting.id
+    )
 
 
-def _form_taken() -> dict[str, str]:
-    """Return the form, at the time that was clicked on if one of those offered was."""
-    form = dict(request.form.items())
-    if form.get("take"):
-        form["start"] = form["take"]
-    return form
-
-
-def _chosen(form: Mapping[str, str]) -> list[str]:
-    """Return the codes ticked: one by one, as whole groups, or as the main site."""
-    codes = request.form.getlist("endpoint")
-    for level in request.form.getlist("group"):
-        codes += [one.code for one in endpoints.listed(endpoints.Wanted(level=level))]
-    return [*codes, form["main"]] if form.get("main") else codes
-
-
-def _wanted(meeting: Meeting, form: Mapping[str, str], chosen: Sequence[str]) -> MeetingChange:
-    """Return what differs; the start of a meeting that has begun may stay as it is."""
-    given = from_form(form, chosen, config.in_force().zone)
-    given.pop("host", None)
-    unmoved = _local(meeting.occurrence.starts) == form.get("start", "")[:16]
-    if unmoved:
-        given.pop("start", None)
-    # The form knows nothing of ports: who has more than one keeps them.
-    ports = {one.endpoint.code: one.ports for one in meeting.attendees}
-    for invitee in given["endpoints"]:
-        invitee["ports"] = ports.get(invitee["code"], 1)
-    return parse(MeetingChange, given)
-
-
-def _version() -> int | None:
-    text = request.form.get("version", "")
-    return int(text) if text.isdecimal() else None
+def _years(meeting: Meeting) -> list[tuple[int, list[pictures.Bar]]]:
+    """Return the series as a picture: a line a year, a mark for each occurrence."""
+    zone = config.in_force().zone
+    found = []
+    for year, some in groupby(meeting.occurrences, lambda one: one.starts.astimezone(zone).year):
+        first = datetime(year, 1, 1, tzinfo=zone)
+        within = Interval(first, first.replace(year=year + 1))
+        bars = [
+            pictures.bar(one.during, within, filters.moment(one.starts), kind=one.state)
+            for one in some
+        ]
+        found.append((year, [one for one in bars if one]))
+    return found
 
 
 def _after(args: Mapping[str, str]) -> tuple[datetime, int] | None:
@@ -297,10 +284,6 @@ def _after(args: Mapping[str, str]) -> tuple[datetime, int] | None:
         return (datetime.fromisoformat(when), int(number)) if when else None
     except ValueError:
         return None
-
-
-def _local(moment: datetime) -> str:
-    return f"{moment.astimezone(config.in_force().zone):%Y-%m-%dT%H:%M}"
 
 
 def _shown_hours(midnight: datetime, taken: Sequence[Interval]) -> Interval:
@@ -315,6 +298,6 @@ def _bars(taken: Sequence[endpoints.Busy], within: Interval) -> list[pictures.Ba
     bars = []
     for one in taken:
         url = url_for(".show", uid=one.uid) if one.uid else ""
-        label = one.title or ""
-        bars.append(pictures.bar(one.during, within, label, kind="mine" if url else "", url=url))
+        kind = "gap" if one.is_maintenance else "mine" if url else ""
+        bars.append(pictures.bar(one.during, within, one.title or "", kind=kind, url=url))
     return [one for one in bars if one]

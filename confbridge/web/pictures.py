@@ -73,5 +73,14 @@ def hours(within: Interval, every: timedelta) -> list[tuple[float, datetime]]:
     return found
 
 
+def days(within: Interval, every: timedelta) -> list[tuple[float, datetime]]:
+    """Return the places of the first day and of those so far apart after it, for an axis."""
+    count = -(-within.lasts // every)
+    return [
+        (_place(within.start + number * every, within), within.start + number * every)
+        for number in range(count)
+    ]
+
+
 def _place(moment: datetime, within: Interval) -> float:
     return round(WIDTH * ((moment - within.start) / within.lasts), 2)

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.datastructures import MultiDict
 
 from confbridge.errors import Invalid
-from confbridge.inputs import parse
-from confbridge.inputs.meetings import Answer, Cancellation, MeetingChange, MeetingDraft, from_form
+from confbridge.inputs import forms, parse
+from confbridge.inputs.meetings import Answer, Cancellation, MeetingChange, MeetingDraft
 from tests.factories import body, soon
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -132,7 +133,7 @@ def test_a_form_speaks_in_wall_clock_time():
         "optional-B": "1",
         "main": "A",
     }
-    given = from_form(form, ["A", "B", "C", "A"], ZONE)
+    given = forms.meeting(MultiDict(form), ["A", "B", "C", "A"], ZONE)
     assert given["start"] == datetime(2031, 3, 4, 1, tzinfo=UTC)
     assert [(one["code"], one["role"]) for one in given["endpoints"]] == [
         ("A", "main"),
@@ -144,5 +145,5 @@ def test_a_form_speaks_in_wall_clock_time():
 def test_a_form_without_a_sensible_time_is_refused_at_the_start():
     form = {"title": "T", "start": "31/02/2031 25:00", "minutes": "x"}
     with pytest.raises(Invalid) as refusal:
-        parse(MeetingDraft, from_form(form, ["A"], ZONE))
+        parse(MeetingDraft, forms.meeting(MultiDict(form), ["A"], ZONE))
     assert set(refusal.value.problems) == {"start", "minutes"}

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from confbridge.database import db, transaction
+from confbridge.domain.capacity import PORT
 from confbridge.domain.health import BridgeState
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.errors import Clash, Conflict, Invalid, NotAllowed, NotFound, StaleVersion
@@ -138,7 +139,7 @@ def test_the_fullest_bridge_that_fits_is_taken(app, cast):
 def test_a_refusal_names_every_clash_and_offers_free_times(app, cast):
     taken = factories.meeting(cast.ann, ["E-1", "E-2"])
     draft = factories.draft(["E-1", "E-2", "E-3"])
-    found = refusals.explain(meetings.need_of_draft(draft), reader=cast.ann)
+    found = refusals.explain(meetings.wanted_by(draft, cast.ann), reader=cast.ann)
     assert [(one.kind, one.subject, one.uid) for one in found.clashes] == [
         ("endpoint", "E-1", taken.uid),
         ("endpoint", "E-2", taken.uid),
@@ -149,16 +150,16 @@ def test_a_refusal_names_every_clash_and_offers_free_times(app, cast):
 def test_who_may_not_know_the_meeting_learns_only_that_something_is_there(app, cast):
     factories.meeting(cast.ann, ["E-1"])
     draft = factories.draft(["E-1"])
-    (clash,) = refusals.explain(meetings.need_of_draft(draft), reader=cast.dan).clashes
+    (clash,) = refusals.explain(meetings.wanted_by(draft, cast.dan), reader=cast.dan).clashes
     assert (clash.uid, clash.title) == (None, "")
 
 
 def test_a_refusal_says_how_many_ports_are_short_and_when(app, cast):
     first = factories.meeting(cast.ann, ["E-1", "E-2", "E-3"], guest_ports=4)
     draft = factories.draft(["E-4"], guest_ports=4)
-    found = refusals.explain(meetings.need_of_draft(draft), reader=cast.ann)
+    found = refusals.explain(meetings.wanted_by(draft, cast.ann), reader=cast.ann)
     (clash,) = found.clashes
-    assert (clash.kind, clash.subject, clash.short_by) == ("ports", cast.bridge.code, 2)
+    assert (clash.kind, clash.subject, clash.short_by) == ("ports", cast.bridge.code, 2 * PORT)
     assert clash.peak_at == first.occurrence.starts - timedelta(minutes=15)
 
 
@@ -166,13 +167,13 @@ def test_every_time_that_is_offered_is_accepted(app, cast):
     factories.meeting(cast.ann, ["E-1"], guest_ports=6)
     factories.meeting(cast.ann, ["E-2"], start=factories.soon(26).isoformat(), guest_ports=8)
     draft = factories.draft(["E-1", "E-2"], guest_ports=3)
-    offered = refusals.explain(meetings.need_of_draft(draft), reader=cast.ann).alternatives
+    offered = refusals.explain(meetings.wanted_by(draft, cast.ann), reader=cast.ann).alternatives
     assert len(offered) >= 3
     for one in offered:
         moved = factories.meeting(
-            cast.ann, ["E-1", "E-2"], guest_ports=3, start=one.start.isoformat()
+            cast.ann, ["E-1", "E-2"], guest_ports=3, start=one.during.start.isoformat()
         )
-        assert moved.occurrence.during == one
+        assert moved.occurrence.during == one.during
         cancel(cast, moved)
 
 
@@ -249,7 +250,7 @@ def test_s7_an_added_endpoint_alone_is_invited(app, cast):
     (letter,) = last_letters()
     assert (letter.kind, letter.sequence) == (LetterKind.INVITATION, 0)
     assert recipients(letter) == {"e-3@example.org"}
-    assert scalar(select(Allocation.ports).where(Allocation.live)) == 3
+    assert scalar(select(Allocation.units).where(Allocation.live)) == 3 * PORT
 
 
 def test_s8_a_removed_endpoint_alone_is_told_and_is_free_again(app, cast):
@@ -343,7 +344,7 @@ def test_a_change_that_changes_nothing_tells_nobody(app, cast):
 def test_more_guests_take_more_ports_and_tell_nobody(app, cast):
     meeting = factories.meeting(cast.ann)
     change(cast, meeting, guest_ports=5)
-    assert scalar(select(Allocation.ports).where(Allocation.live)) == 7
+    assert scalar(select(Allocation.units).where(Allocation.live)) == 7 * PORT
     assert count(Letter) == 1
     with pytest.raises(Clash):
         change(cast, meeting, guest_ports=9)

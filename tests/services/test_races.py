@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select, text
 
 from confbridge.database import db, transaction
+from confbridge.domain.capacity import PORT
 from confbridge.errors import Clash
 from confbridge.inputs import parse
 from confbridge.inputs.meetings import MeetingChange, MeetingDraft
@@ -79,8 +80,8 @@ def test_of_eight_bookings_of_four_ports_on_a_bridge_of_ten_exactly_two_win(app,
     ]
     came_to = at_once(app, [booking(draft, cast.ann.id) for draft in drafts])
     assert len(winners(came_to)) == 2
-    promised = select(func.sum(Allocation.ports)).where(Allocation.live)
-    assert factories.scalar(promised) == 8
+    promised = select(func.sum(Allocation.units)).where(Allocation.live)
+    assert factories.scalar(promised) == 8 * PORT
 
 
 def test_moving_and_booking_at_once_leave_one_holder(app, cast):
@@ -145,7 +146,9 @@ def test_not_even_a_hand_written_insert_can_promise_too_many_ports(app, cast):
     more = Allocation(
         bridge_id=held.bridge_id,
         occurrence_id=meeting.occurrence.id,
-        ports=8,
+        units=8 * PORT,
+        legs=8,
+        opens=held.ends,
         starts=held.ends - timedelta(minutes=1),
         ends=held.ends + timedelta(hours=1),
         room="another",

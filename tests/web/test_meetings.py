@@ -94,8 +94,8 @@ def test_the_first_button_after_a_refusal_is_no_offer(client, cast, meeting):
     sign_in(client, cast.ann)
     answer = post(client, "/meetings/new", on="/meetings/new", **form())
     buttons = re.findall(r'<button[^>]*form="booking"[^>]*>', answer.text)
-    assert "take" not in buttons[0]
-    assert all("take" in one for one in buttons[1:])
+    assert "name=" not in buttons[0]
+    assert any('name="take"' in one for one in buttons[1:])
 
 
 def test_html_in_what_others_wrote_is_shown_as_text(client, cast):

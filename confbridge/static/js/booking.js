@@ -44,8 +44,31 @@ function takeOnlyMatch(event) {
   recount();
 }
 
+// Free times are looked for again once the form has been left alone for a moment.
+let waiting;
+function lookSoon() {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => form.dispatchEvent(new Event("look")), 400);
+}
+for (const name of ["start", "minutes", "guest_ports", "lead_minutes", "tail_minutes", "chair", "title"]) {
+  form.elements[name]?.addEventListener("input", lookSoon);
+}
+// A time that is offered goes into the form; without scripts its button loads the form anew.
+form.addEventListener("click", (event) => {
+  const offer = event.target.closest("[data-use]");
+  if (!offer) return;
+  event.preventDefault();
+  form.elements.start.value = offer.dataset.use;
+  lookSoon();
+});
+form.querySelector('[data-part="look"]').addEventListener("click", (event) => {
+  event.preventDefault();
+  form.dispatchEvent(new Event("look"));
+});
+
 form.addEventListener("change", (event) => {
   const box = event.target;
+  lookSoon();
   if (box.name === "group") {
     for (const member of members(box.value).filter(isShown)) member.checked = box.checked;
   }
@@ -66,3 +89,4 @@ search.hidden = false;
 search.addEventListener("input", filter);
 search.addEventListener("keydown", takeOnlyMatch);
 recount();
+if (form.querySelector('input[name="endpoint"]:checked')) lookSoon();
