@@ -82,7 +82,7 @@ class Journey:
         page.fill("#agenda", "1. Báo cáo tình hình kinh tế - xã hội\n2. Thảo luận")
         page.fill("#start", f"{self.starts.astimezone(ZONE):%Y-%m-%dT%H:%M}")
         page.fill("#minutes", str(LASTS))
-        page.get_by_text("Khách và thời gian dự phòng").click()
+        page.get_by_text("Khách, thời gian dự trữ, cấp, dự phòng").click()
         page.fill("#tail_minutes", "0")
         page.fill("#guest_ports", "1")
         for code in codes:
