@@ -1,11 +1,16 @@
-"""Times a booking of 34 endpoints through the API, beside the bare inserts of the same rows.
+"""Times bookings of 34 endpoints through the API, at several sizes of the database.
 
-Prints p50, p95 and bookings per second for 1 and 8 clients, on SQLite and on
-PostgreSQL, and the ratio of the medians: API to floor, each with as many clients.
+For PostgreSQL and SQLite, at each size and for 1, 8 and 32 clients: p50, p95
+and bookings per second; the ratio of the median to that of bare inserts of the
+same rows without any guard, and to that of the smallest size. Then a weekly
+series of 52 meetings against a single one.
+
+    python bench/booking.py [--sizes 10000,1000000] [--only postgresql]
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import itertools
 import json
@@ -18,19 +23,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-import psycopg
-from pysqlite3 import dbapi2 as sqlite
 
 HOUSE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HOUSE))
 
+from bench.nation import connect, connected, fill, first_free  # noqa: E402
 from tests.conftest import KEY, Postgres, free_port  # noqa: E402
 
-ROUNDS = 400  # bookings for each figure
+ROUNDS = 320  # bookings for each figure
+CLIENTS = (1, 8, 32)
 # In the order in which they are inserted; the columns that refer to a new row of another.
 TABLES: dict[str, set[str]] = {
     "meetings": set(),
@@ -43,27 +47,48 @@ TABLES: dict[str, set[str]] = {
     "audit_entries": set(),
 }
 UNIQUE = {"uid", "number", "message_id", "room"}
-SHIFT = 100_000
+SHIFT = 30_000_000
 
 Deed = Callable[[int], None]
+Figures = tuple[float, float, float]
 
 
 def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--sizes", default="10000,1000000")
+    asked.add_argument("--only", choices=["postgresql", "sqlite"])
+    given = asked.parse_args()
+    sizes = [int(size) for size in given.sizes.split(",")]
     with tempfile.TemporaryDirectory(prefix="confbridge-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        print("34 endpoints, one booking           p50 ms   p95 ms   per s")
-        measure("SQLite", f"sqlite:///{folder / 'bench.db'}", folder)
-        (folder / "postgres").mkdir()
-        postgres = Postgres(folder / "postgres")
-        postgres.start()
-        try:
-            measure("PostgreSQL", postgres.create("bench"), folder)
-        finally:
-            postgres.stop()
+        print("one booking of 34 endpoints                       p50 ms   p95 ms   per s")
+        if given.only != "sqlite":
+            (folder / "postgres").mkdir()
+            postgres = Postgres(folder / "postgres")
+            postgres.start()
+            try:
+                compare("PostgreSQL", sizes, lambda size: postgres.create(f"b{size}"), folder)
+            finally:
+                postgres.stop()
+        if given.only != "postgresql":
+            compare("SQLite", sizes, lambda size: f"sqlite:///{folder / f'b{size}.db'}", folder)
 
 
-def measure(name: str, url: str, folder: Path) -> None:
+def compare(name: str, sizes: list[int], url_of: Callable[[int], str], folder: Path) -> None:
+    smallest: dict[int, float] = {}
+    for size in sizes:
+        found = measure(name, size, url_of(size), folder)
+        for clients, median in found.items():
+            if clients in smallest:
+                times = median / smallest[clients]
+                print(f"{name}, {size:,} reservations, {clients}: {times:.2f} times the smallest")
+            else:
+                smallest[clients] = median
+
+
+def measure(name: str, size: int, url: str, folder: Path) -> dict[int, float]:
+    """Return the median of a booking at this size, by the number of clients."""
     port = free_port()
     environment = {
         **os.environ,
@@ -72,28 +97,37 @@ def measure(name: str, url: str, folder: Path) -> None:
         "CONFBRIDGE_BASE_URL": f"http://127.0.0.1:{port}",
         "CONFBRIDGE_MAIL_URL": f"maildir:{folder / 'mail'}",
     }
-    token = prepared(environment)
+    token = prepared(environment, size)
+    what = f"{name}, {size:,} reservations"
     with served(environment, port):
         book = booker(port, token)
         book(next(_number))  # the first builds what later ones find built
-        found = {clients: figures(lambda: booker(port, token), clients) for clients in (1, 8)}
+        found = {clients: figures(lambda: booker(port, token), clients) for clients in CLIENTS}
+        one, series = series_against_one(port, token)
     client = floor(url)
-    bare = {clients: figures(client, clients) for clients in (1, 8)}
-    for clients in (1, 8):
-        show(f"{name}, {clients} client(s), API", found[clients])
-        show(f"{name}, {clients} client(s), floor", bare[clients])
+    bare = {clients: figures(client, clients) for clients in CLIENTS}
+    for clients in CLIENTS:
+        show(f"{what}, {clients} client(s), API", found[clients])
+        show(f"{what}, {clients} client(s), floor", bare[clients])
         ratio = found[clients][0] / bare[clients][0]
-        print(f"{name}, {clients} client(s): {ratio:.1f} times the floor at the median")
+        print(f"{what}, {clients} client(s): {ratio:.1f} times the floor at the median")
+    print(f"{what}: a series of 52 costs {series / one:.1f} times one meeting", flush=True)
+    return {clients: figure[0] for clients, figure in found.items()}
 
 
-def prepared(environment: dict[str, str]) -> str:
-    """Load the demo province with bridges that are up and large, and return a token."""
+def prepared(environment: dict[str, str], size: int) -> str:
+    """Load the demo province and as many reservations as asked, and return a token."""
     flask(environment, "db", "upgrade")
     flask(environment, "demo", "load")
     url = environment["CONFBRIDGE_DATABASE_URL"]
     with connected(url) as connection:
-        connection.cursor().execute("UPDATE bridges SET state = 'up', ports = 100000")
+        connection.cursor().execute(
+            "UPDATE bridges SET state = 'up', ports = 100000, rooms_per_minute = 10000"
+        )
         connection.commit()
+    begun = time.perf_counter()
+    fill(url, size)
+    print(f"filled with {size:,} reservations in {time.perf_counter() - begun:.0f} s", flush=True)
     return flask(environment, "token", "create", "thuky@ninhthuan.example").strip()
 
 
@@ -111,7 +145,7 @@ def flask(environment: dict[str, str], *command: str) -> str:
 
 @contextmanager
 def served(environment: dict[str, str], port: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "gunicorn", "-w", "2", "--threads", "4", "--log-level"]
+    command = [sys.executable, "-m", "gunicorn", "-w", "2", "--threads", "8", "--log-level"]
     command += ["error", "-b", f"127.0.0.1:{port}", "app:app"]
     process = subprocess.Popen(command, cwd=HOUSE, env=environment)
     try:
@@ -131,26 +165,26 @@ def served(environment: dict[str, str], port: int) -> Iterator[None]:
 
 
 _number = itertools.count()
-_first = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 
 
-def booker(port: int, token: str) -> Deed:
-    """Return a client with a connection of its own that books the n-th time from tomorrow on."""
+def booker(port: int, token: str, **rest: Any) -> Deed:
+    """Return a client with a connection of its own that books the n-th free time."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     endpoints = [{"code": code} for code in codes()]
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def book(number: int) -> None:
-        start = _first + timedelta(minutes=2 * number)
+        # Of every three hours the first is taken, and fifty meetings fit into the rest.
+        start = first_free() + (number // 50) * timedelta(hours=3) + number % 50 * MINUTES
         body = {
-            "title": "Giao ban trực tuyến",
+            "title": f"Giao ban trực tuyến {number}",
             "start": start.isoformat(),
             "minutes": 1,
             "lead_minutes": 0,
             "tail_minutes": 0,
             "endpoints": endpoints,
         }
-        connection.request("POST", "/api/v1/meetings", json.dumps(body), headers)
+        connection.request("POST", "/api/v1/meetings", json.dumps(body | rest), headers)
         answer = connection.getresponse()
         text = answer.read()
         assert answer.status == 201, text
@@ -158,15 +192,28 @@ def booker(port: int, token: str) -> Deed:
     return book
 
 
+MINUTES = timedelta(minutes=2)
+
+
+def series_against_one(port: int, token: str) -> tuple[float, float]:
+    """Return the median of a single booking, and of a weekly series of 52."""
+    single = booker(port, token)
+    weekly = booker(port, token, rrule="FREQ=WEEKLY;COUNT=52")
+    return (
+        figures(lambda: single, 1, rounds=20)[0],
+        figures(lambda: weekly, 1, rounds=7)[0],
+    )
+
+
 def codes() -> list[str]:
     rows = (HOUSE / "confbridge" / "demo" / "endpoints.csv").read_text(encoding="utf-8")
     return [row.partition(",")[0] for row in rows.splitlines()[1:]]
 
 
-def figures(client: Callable[[], Deed], clients: int) -> tuple[float, float, float]:
+def figures(client: Callable[[], Deed], clients: int, rounds: int = ROUNDS) -> Figures:
     """Return p50 and p95 in milliseconds and deeds per second, of `clients` at once."""
     taken: list[float] = []
-    each = ROUNDS // clients
+    each = rounds // clients
 
     def work() -> None:
         deed = client()
@@ -188,26 +235,8 @@ def figures(client: Callable[[], Deed], clients: int) -> tuple[float, float, flo
     return statistics.median(taken) * 1000, cuts[18] * 1000, len(taken) / whole
 
 
-def show(what: str, found: tuple[float, float, float]) -> None:
-    print(f"{what:<33} {found[0]:8.1f} {found[1]:8.1f} {found[2]:7.0f}")
-
-
-@contextmanager
-def connected(url: str) -> Iterator[Any]:
-    connection = connect(url)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def connect(url: str) -> Any:
-    if url.startswith("sqlite"):
-        connection = sqlite.connect(url.removeprefix("sqlite:///"), timeout=60)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
-    return psycopg.connect(url.replace("+psycopg", ""))
+def show(what: str, found: Figures) -> None:
+    print(f"{what:<48} {found[0]:8.1f} {found[1]:8.1f} {found[2]:7.0f}")
 
 
 def floor(url: str) -> Callable[[], Deed]:
@@ -250,9 +279,10 @@ def unguard(connection: Any, url: str) -> None:
 
 
 def last_booking(connection: Any) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
-    """Return the columns and rows of every table that the last booking wrote."""
+    """Return the columns and rows of every table that the last single booking wrote."""
     cursor = connection.cursor()
-    last = "SELECT max(id) FROM meetings"
+    last = "SELECT max(id) FROM meetings WHERE rrule = '' AND agenda = '' AND title LIKE 'Giao%%'"
+    last = last.replace("%%", "%")
     of_meeting = f"meeting_id = ({last})"
     where = {
         "meetings": f"id = ({last})",
@@ -280,7 +310,7 @@ def shifted(
     moved = {"id", *TABLES[table]}
     return [
         tuple(
-            value + number * SHIFT
+            value + SHIFT + number * 1000
             if name in moved
             else f"{value}-{number}"
             if name in UNIQUE

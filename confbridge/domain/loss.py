@@ -50,7 +50,7 @@ class _Load:
         known = self.host.known
         if not known.reaches_all(one.demand):
             return None
-        units = known.cost(one.demand.sites, one.demand.guests)
+        units = known.price(one.demand)
         return units if units <= self.host.free(one.demand.span) else None
 
     def put(self, units: int, span: Interval) -> None:

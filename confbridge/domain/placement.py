@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from itertools import combinations
 
 from confbridge.domain.capacity import Profile, Quality, Tariff, Usage
@@ -51,9 +52,24 @@ class Demand:
     standby: bool = False
     may_cascade: bool = True
 
+    @cached_property
+    def load(self) -> Mapping[Quality, int]:
+        """How many legs there are of each quality, guests among them."""
+        load: Counter[Quality] = Counter()
+        for site in self.sites:
+            load[site.quality] += site.legs
+        if self.guests:
+            load[Quality.HD] += self.guests
+        return load
+
+    @cached_property
+    def reached_by(self) -> frozenset[tuple[frozenset[str], str]]:
+        """The ways, few, in which all the many sites can be reached: networks and kind."""
+        return frozenset((site.networks, site.kind) for site in self.sites)
+
     @property
     def legs(self) -> int:
-        return sum(site.legs for site in self.sites) + self.guests
+        return sum(self.load.values())
 
 
 class Host:
@@ -127,26 +143,36 @@ class Known:
         )
 
     def reaches_site(self, site: Site) -> bool:
-        return bool(self.networks & site.networks) and site.kind in self.kinds
+        return self._hangs(site.networks, site.kind)
 
     def reaches_all(self, demand: Demand) -> bool:
-        return self.reaches(demand) and all(map(self.reaches_site, demand.sites))
+        """Say whether every site can be connected here."""
+        return self.reaches(demand) and all(
+            self._hangs(networks, kind) for networks, kind in demand.reached_by
+        )
+
+    def _hangs(self, networks: frozenset[str], kind: str) -> bool:
+        return not self.networks.isdisjoint(networks) and kind in self.kinds
 
     def leg(self, site: Site) -> int:
         return self.tariff.legs[site.quality] * site.legs
 
-    def cost(self, sites: Collection[Site], guests: int = 0, links: int = 0) -> int:
-        """Return the units that these legs take here, with the charge for the meeting.
+    def price(self, demand: Demand) -> int:
+        """Return the units that the whole meeting takes here.
 
         A room in which nobody is expected any more still takes the least there is.
         """
-        units = (
+        legs = sum(self.tariff.legs[quality] * count for quality, count in demand.load.items())
+        return max(legs + self.tariff.meeting, 1)
+
+    def cost(self, sites: Collection[Site], guests: int = 0, links: int = 0) -> int:
+        """Return the units that a share of a cascade takes here, with what the meeting costs."""
+        return (
             self.tariff.meeting
             + sum(map(self.leg, sites))
             + guests * self.tariff.legs[Quality.HD]
             + links * self.tariff.link
         )
-        return max(units, 1)
 
     def is_apart(self, other: Known) -> bool:
         """Say whether the two are in different failure domains."""
@@ -217,7 +243,7 @@ def _singles(demand: Demand, hosts: Sequence[Host]) -> Iterator[Part]:
         known = host.known
         if not known.reaches_all(demand):
             continue
-        units = known.cost(demand.sites, demand.guests)
+        units = known.price(demand)
         free = host.free(demand.span)
         if units > free:
             continue

@@ -162,7 +162,7 @@ def shrink(occurrence: Occurrence, need: Need) -> None:
         return
     for one in occurrence.allocations:
         known = hosts.known(one.bridge)
-        units = known.cost(need.demand.sites, need.demand.guests)
+        units = known.price(need.demand)
         one.units, one.legs = min(one.units, units), need.demand.legs
     db.session.flush()
 

@@ -16,7 +16,15 @@ from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.placement import AllocationRole
 from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs.meetings import Displacement
-from confbridge.models import Account, Allocation, Meeting, Occurrence, Offer, Reservation
+from confbridge.models import (
+    Account,
+    Allocation,
+    Attendee,
+    Meeting,
+    Occurrence,
+    Offer,
+    Reservation,
+)
 from confbridge.models import bridge as bridge_models
 from confbridge.models.meeting import LONGEST
 from confbridge.services import allocation, audit, availability, demands, hosts, invitations, rules
@@ -37,6 +45,14 @@ class Lower:
     rank: str
 
 
+@dataclass(frozen=True)
+class Displaced:
+    """An occurrence that gave way; only those it was told to need to be told."""
+
+    occurrence: Occurrence
+    was_scheduled: bool
+
+
 def could_give_way(
     needs: Sequence[Need], rank: str, *, but: Collection[int] = ()
 ) -> list[Lower] | None:
@@ -55,9 +71,10 @@ def could_give_way(
 
 def make_way(
     wanted: Displacement, needs: Sequence[Need], rank: str, *, by: Account
-) -> list[Occurrence]:
+) -> list[Displaced]:
     """Postpone the occurrences named, each of which must be lower and in the way.
 
+    What a draft holds for a while is taken from it; it stays a draft.
     Their meetings are locked in order of id, before endpoints and bridges.
 
     Raises Conflict, Invalid.
@@ -74,31 +91,39 @@ def make_way(
     in_the_way = {one.occurrence_id for need in needs for one in _in_the_way(need)}
     precedence = rules.precedence()
     for one in found:
-        if one.id not in in_the_way or one.state != MeetingState.SCHEDULED:
+        if one.id not in in_the_way:
             raise Invalid(displace=Phrase("What is to give way is not in the way. Look again."))
         if not precedence.may_displace(rank, one.meeting.rank, starts=one.starts, now=clock.now()):
             raise Conflict(
                 Phrase("A meeting of the same or a higher rank, or about to begin, stays.")
             )
-    for one in found:
-        one.state, one.reason = MeetingState.POSTPONED, wanted.reason
+    displaced = [Displaced(one, one.state == MeetingState.SCHEDULED) for one in found]
+    for each in displaced:
+        each.occurrence.reason = wanted.reason
+        if each.was_scheduled:
+            each.occurrence.state = MeetingState.POSTPONED
     allocation.release(found)
     audit.record(
         by.email, "displaced", f"occurrences {', '.join(map(str, numbers))}", wanted.reason
     )
-    return list(found)
+    return displaced
 
 
-def tell_displaced(displaced: Sequence[Occurrence], cause: Occurrence, *, by: Account) -> None:
+def tell_displaced(displaced: Sequence[Displaced], cause: Occurrence, *, by: Account) -> None:
     """Find new times for those who gave way, and tell everybody concerned, in one mail each."""
-    for one in displaced:
+    for each in displaced:
+        one = each.occurrence
         one.displaced_by_id = cause.id
         settle_postponed(one.meeting)
-        tell_postponed(one.meeting, one, by=by)
+        present = demands.members([one])[one.id] if each.was_scheduled else set()
+        told = [who for who in one.meeting.attendees if who.endpoint_id in present]
+        tell_postponed(one.meeting, one, told, by=by)
 
 
-def tell_postponed(meeting: Meeting, one: Occurrence, *, by: Account) -> None:
-    """Find the best new times for an occurrence that was postponed, and tell everybody."""
+def tell_postponed(
+    meeting: Meeting, one: Occurrence, told: Sequence[Attendee], *, by: Account
+) -> None:
+    """Find the best new times for what lost its own; tell these endpoints, and the organizer."""
     times = new_times(meeting, one)
     db.session.execute(delete(Offer).where(Offer.occurrence_id == one.id))
     db.session.add_all(
@@ -110,7 +135,7 @@ def tell_postponed(meeting: Meeting, one: Occurrence, *, by: Account) -> None:
         one,
         by=by,
         offers=[during.start for during in times],
-        organizer=meeting.organizer,
+        told=told,
     )
     audit.record(by.email, "postponed", f"meeting {meeting.uid}", one.reason)
     db.session.flush()

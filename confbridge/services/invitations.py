@@ -130,16 +130,17 @@ def postpone(
     *,
     by: Account,
     offers: Sequence[datetime] = (),
-    organizer: Account | None = None,
+    told: Sequence[Attendee] = (),
 ) -> None:
-    """Tell all, and the organizer, that the time is given up and the meeting is not.
+    """Tell these, and the organizer, that the time is given up and the meeting is not.
 
     A REQUEST of the same UID, tentative and not in the way of anything: a UID
     that was cancelled could never be used again (S24).
     """
     meeting.sequence += 1
-    for attendee in meeting.attendees:
-        open_answer(attendee)
+    if not meeting.repeats:
+        for attendee in told:
+            open_answer(attendee)
     _tell(
         Telling(
             meeting=meeting,
@@ -149,8 +150,8 @@ def postpone(
             occurrence=occurrence if meeting.repeats else None,
             offers=tuple(offers),
         ),
-        meeting.attendees,
-        organizer=organizer,
+        told,
+        organizer=meeting.organizer,
     )
 
 

@@ -37,6 +37,7 @@ from confbridge.services import (
 from confbridge.services.allocation import Claim
 from confbridge.services.demands import Need
 from confbridge.services.difference import Changed, Shape
+from confbridge.services.displacement import Displaced
 from confbridge.services.refusals import Wanted
 from confbridge.services.register import Entry
 
@@ -96,7 +97,7 @@ def change(meeting: Meeting, wanted: MeetingChange, *, by: Account) -> None:
     """
     ready = _prepared(meeting, wanted)
     was, changed, claims, starting = ready.was, ready.changed, ready.claims, ready.starting
-    displaced: Sequence[Occurrence] = []
+    displaced: Sequence[Displaced] = []
     if wanted.displace:
         needs = [claim.need for claim in claims]
         displaced = displacement.make_way(wanted.displace, needs, meeting.rank, by=by)
@@ -157,7 +158,7 @@ def postpone(meeting: Meeting, reason: str, *, by: Account) -> None:
     one.state, one.reason = MeetingState.POSTPONED, reason
     meeting.state, meeting.reason = MeetingState.POSTPONED, reason
     allocation.release([one])
-    displacement.tell_postponed(meeting, one, by=by)
+    displacement.tell_postponed(meeting, one, meeting.attendees, by=by)
     holds.room_was_made()
     db.session.flush()
 

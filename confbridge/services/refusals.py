@@ -193,7 +193,7 @@ def _lack(need: Need, bridge: Bridge, host: Host | None) -> Obstacle:
     demand = need.demand
     known = hosts.known(bridge)
     reached = known.reaches_all(demand)
-    cost = known.cost(demand.sites, demand.guests)
+    cost = known.price(demand)
     short_by, peak_at, state = cost, None, _unusable(bridge)
     if host is not None:
         highest = host.profile.peak(demand.span)
@@ -244,11 +244,7 @@ def _needs_cascade(wanted: Wanted, bridges: Sequence[Bridge]) -> bool:
     if any(one.can_link for one in usable) or not usable:
         return False
     return any(
-        all(
-            one.cost(need.demand.sites, need.demand.guests) > one.capacity
-            for one in usable
-            if one.reaches_all(need.demand)
-        )
+        all(one.price(need.demand) > one.capacity for one in usable if one.reaches_all(need.demand))
         for need in wanted.needs
     )
 

@@ -31,6 +31,7 @@ from confbridge.services import (
 )
 from confbridge.services.allocation import Claim
 from confbridge.services.demands import Need
+from confbridge.services.displacement import Displaced
 
 CHANGEABLE = {MeetingState.SCHEDULED, MeetingState.POSTPONED}
 
@@ -44,7 +45,7 @@ def change_one(meeting: Meeting, one: Occurrence, wanted: OccurrenceChange, *, b
     was_at, is_back = one.during, one.state == MeetingState.POSTPONED
     need, added, removed = _wanted_of_one(meeting, one, wanted)
     during = need.during
-    displaced: Sequence[Occurrence] = []
+    displaced: Sequence[Displaced] = []
     if wanted.displace:
         displaced = displacement.make_way(wanted.displace, [need], meeting.rank, by=by)
     if during != was_at:

@@ -245,7 +245,7 @@ def _shown(
         pin=links.pin(one.id) if may_change else "",
         problems=problems or {},
         refusal=refused.refusal if refused else None,
-        offers=displacement.offers_of(one) if meeting.state == "postponed" else [],
+        offers=displacement.offers_of(one) if meeting.state in {"draft", "postponed"} else [],
         repeats=filters.repetition(meeting.rrule) if meeting.repeats else "",
         alike=_alike(me, meeting) if may_change else [],
         short_notice=rules.is_short_notice(one.starts) if may_change else None,

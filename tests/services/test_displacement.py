@@ -204,3 +204,14 @@ def test_a_change_may_displace_as_a_booking_may(app, cast, party):
     assert seen(lower.uid, cast.ann).state == MeetingState.POSTPONED
     assert seen(higher.uid, party).occurrence.starts == morning()
     assert broken_promises() == {}
+
+
+def test_what_a_lower_draft_holds_can_be_taken_and_only_its_organizer_is_told(app, cast, party):
+    lower = factories.meeting(cast.ann, ["E-1"], start=morning().isoformat(), state="draft")
+    displaced(party, [lower], ["E-1"])
+    found = seen(lower.uid, cast.ann)
+    assert (found.state, found.occurrence.hold_until) == (MeetingState.DRAFT, None)
+    (letter,) = letters(found)
+    assert (letter.kind, recipients(letter)) == ("postponed", {"ann@example.org"})
+    assert len(displacement.offers_of(found.occurrence)) == 3
+    assert broken_promises() == {}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -18,6 +22,9 @@ from confbridge.inputs.meetings import MeetingChange, MeetingDraft
 from confbridge.models import Account, Allocation, Reservation
 from confbridge.services import access, meetings
 from tests import factories
+from tests.conftest import HOUSE
+from tests.services import race
+from tests.services.scheduling import broken_promises
 
 CLIENTS = 8
 ROUNDS = 40
@@ -163,3 +170,36 @@ def test_a_bridge_cannot_be_made_smaller_than_it_has_promised(app, cast):
         db.session.execute(text("UPDATE bridges SET ports = 2"))
     with transaction():
         db.session.execute(text("UPDATE bridges SET ports = 3"))
+
+
+RACERS, ATTEMPTS, SECONDS = 16, 60, 30
+
+
+@pytest.mark.timeout(240)
+def test_sixteen_processes_for_thirty_seconds_break_no_promise(app, cast, database_url):
+    for number in range(race.ENDPOINTS):
+        factories.endpoint(f"R-{number}", cast.below)
+    for ports in (30, 25):
+        factories.bridge(ports=ports)
+    db.session.remove()
+    command = [sys.executable, "-m", "tests.services.race", database_url]
+    racers = [
+        subprocess.Popen(
+            [*command, str(seed), str(ATTEMPTS), str(SECONDS)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=HOUSE,
+        )
+        for seed in range(RACERS)
+    ]
+    came_to: Counter[str] = Counter()
+    for racer in racers:
+        said, complained = racer.communicate(timeout=200)
+        assert racer.returncode == 0, complained[-2000:]
+        came_to.update(json.loads(said))
+    assert came_to.total() == RACERS * ATTEMPTS
+    # Clashes are expected; a deadlock, a lock, or anything else is not shown to anybody.
+    assert set(came_to) <= {"book", "series", "move", "cancel", "clash"}, came_to
+    assert min(came_to[deed] for deed in ("book", "move", "cancel", "clash")) > 20, came_to
+    assert broken_promises() == {}
