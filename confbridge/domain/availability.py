@@ -33,8 +33,7 @@ class Wish:
     """A meeting looking for a time; `at_least` counts those who need not come.
 
     `suits` says which times may be offered at all, `dislike` how little a
-    start is liked beside others of its day, from 0 to less than 1. `place`
-    returns where the meeting could be held without some endpoints.
+    start is liked beside others of its day, from 0 to less than 1.
     """
 
     lasts: timedelta
@@ -43,7 +42,6 @@ class Wish:
     at_least: int = 0
     suits: Callable[[Interval], bool]
     dislike: Callable[[datetime], float]
-    place: Callable[[Interval, frozenset[int]], Plan | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +54,12 @@ class Suggestion:
     plan: Plan
 
 
+# Returns where a meeting could be held without some endpoints, None if nowhere.
+Place = Callable[[Interval, frozenset[int]], Plan | None]
+# A start at which those who must are free, and who of the others is missing.
+Possible = tuple[datetime, frozenset[int]]
+
+
 @dataclass
 class Search:
     """Looks day by day, and knows when further days can bring nothing better."""
@@ -64,7 +68,7 @@ class Search:
     days: int
     limit: int
     found: list[Suggestion] = field(default_factory=list)
-    spare: list[Suggestion] = field(default_factory=list)  # good too, but one day has enough
+    rest: list[tuple[int, Place, list[Possible]]] = field(default_factory=list)  # not looked at yet
     furthest: Reason = Reason.OUTSIDE_HOURS
     blockers: dict[int, int] = field(default_factory=dict)  # required endpoint: starts it blocks
 
@@ -73,33 +77,41 @@ class Search:
         """Say whether there are enough times at which nobody would be missing."""
         return sum(not one.missing for one in self.found) >= self.limit
 
-    def look_at(self, day: int, starts: Sequence[datetime], busy: Iterable[Busy]) -> None:
-        """Look at the starts of the day of that number, in order; `busy` is taken around them."""
+    def look_at(
+        self, day: int, starts: Sequence[datetime], busy: Iterable[Busy], place: Place
+    ) -> None:
+        """Look at the starts of the day of that number, in order; `busy` is taken around them.
+
+        One day gives half of what is wanted at most, so that there is a choice
+        of days; what else it has is looked at only if the others have too little.
+        """
         wish = self.wish
         missing = self._missing(starts, busy)
         possible = self._possible(starts, missing)
         possible.sort(key=lambda one: (len(one[1]), wish.dislike(one[0]), one[0]))
-        most = self.limit if self.days == 1 else max(3, -(-self.limit // 3))
-        taken = 0
-        for start, absent in possible:
-            if taken >= self.limit:
-                break
-            during = Interval(start, start + wish.lasts)
-            plan = wish.place(during, absent)
-            if plan is None:
-                continue
-            suggestion = Suggestion(
-                during=during, score=self._score(day, start, absent), missing=absent, plan=plan
-            )
-            (self.found if taken < most else self.spare).append(suggestion)
-            taken += 1
+        most = self.limit if self.days == 1 else max(3, -(-self.limit // 2))
+        looked_at = self._place(day, place, possible, most)
+        self.rest.append((day, place, possible[looked_at:]))
 
     def best(self) -> list[Suggestion]:
         """Return the best of all that was found, the best first."""
-        some = sorted(self.found, key=_order)[: self.limit]
-        if len(some) < self.limit:
-            some += sorted(self.spare, key=_order)[: self.limit - len(some)]
-        return sorted(some, key=_order)
+        for day, place, possible in self.rest:
+            if len(self.found) < self.limit:
+                self._place(day, place, possible, self.limit - len(self.found))
+        return sorted(self.found, key=_order)[: self.limit]
+
+    def _place(self, day: int, place: Place, possible: Sequence[Possible], most: int) -> int:
+        """Find a place for up to `most` of these; return how many had to be looked at."""
+        wanted = len(self.found) + most
+        for number, (start, absent) in enumerate(possible):
+            if len(self.found) == wanted:
+                return number
+            during = Interval(start, start + self.wish.lasts)
+            plan = place(during, absent)
+            if plan is not None:
+                score = self._score(day, start, absent)
+                self.found.append(Suggestion(during=during, score=score, missing=absent, plan=plan))
+        return len(possible)
 
     def _missing(
         self, starts: Sequence[datetime], busy: Iterable[Busy]
@@ -123,7 +135,7 @@ class Search:
 
     def _possible(
         self, starts: Sequence[datetime], missing: Sequence[tuple[set[int], bool]]
-    ) -> list[tuple[datetime, frozenset[int]]]:
+    ) -> list[Possible]:
         found = []
         most_missing = len(self.wish.optional) - self.wish.at_least
         for start, (absent, is_blocked) in zip(starts, missing, strict=True):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from confbridge.domain.interval import Interval
 
@@ -41,12 +42,16 @@ class Tariff:
     link: int = PORT
 
 
-@dataclass(frozen=True)
-class Usage:
-    """Units taken for a time."""
+class Usage(NamedTuple):
+    """Units taken from a moment until another; there are thousands of them in a day."""
 
-    during: Interval
+    start: datetime
+    end: datetime
     units: int
+
+    @classmethod
+    def of(cls, during: Interval, units: int) -> Usage:
+        return cls(during.start, during.end, units)
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,10 @@ class Profile:
 
     def __init__(self, usages: Iterable[Usage]) -> None:
         changes: dict[datetime, int] = {}
-        for usage in usages:
-            start, end = usage.during.start, usage.during.end
-            changes[start] = changes.get(start, 0) + usage.units
-            changes[end] = changes.get(end, 0) - usage.units
+        of = changes.get
+        for start, end, units in usages:
+            changes[start] = of(start, 0) + units
+            changes[end] = of(end, 0) - units
         self.instants: Sequence[datetime] = sorted(changes)
         self.levels: list[int] = []
         level = 0

@@ -54,7 +54,7 @@ class _Load:
         return units if units <= self.host.free(one.demand.span) else None
 
     def put(self, units: int, span: Interval) -> None:
-        self.host = Host(self.host.known, [*self.host.usages, Usage(span, units)])
+        self.host = Host(self.host.known, [*self.host.usages, Usage.of(span, units)])
 
     def take_off(self) -> None:
         self.host = Host(self.host.known, self.host.usages[:-1])

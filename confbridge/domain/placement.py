@@ -85,7 +85,7 @@ class Host:
 
     def take(self, part: Part, span: Interval) -> None:
         """Count a part that has just been promised."""
-        self.usages.append(Usage(span, part.units))
+        self.usages.append(Usage.of(span, part.units))
         self.opens[part.opens] += 1
         self._profile = None
 

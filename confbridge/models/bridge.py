@@ -151,7 +151,7 @@ class Allocation(Base):
 
     @property
     def usage(self) -> Usage:
-        return Usage(Interval(self.starts, self.ends), self.units)
+        return Usage(self.starts, self.ends, self.units)
 
     @property
     def ports(self) -> int | float:

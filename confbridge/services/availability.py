@@ -82,20 +82,22 @@ def answer(query: AvailabilityQuery, endpoints: dict[str, Endpoint]) -> Found:
         at_least=query.at_least,
         hours=workdays if query.working_hours else None,
     )
-    found, search = look(quest)
-    bridges = {one.id: one.code for one in hosts.listed()}
+    bridges = hosts.listed()
+    found, search = look(quest, bridges)
     if found:
-        return Found(suggestions=found, names=names, bridges=bridges)
+        codes = {one.id: one.code for one in bridges}
+        return Found(suggestions=found, names=names, bridges=codes)
     return Found(suggestions=[], reason=search.furthest, said=_why(search, names))
 
 
-def look(quest: Quest) -> tuple[list[Suggestion], Search]:
+def look(
+    quest: Quest, bridges: Sequence[Bridge] | None = None
+) -> tuple[list[Suggestion], Search]:
     """Look day by day until further days can bring nothing better."""
+    bridges = hosts.listed() if bridges is None else bridges
     zone = config.in_force().zone
     first = quest.within.start.astimezone(zone).date()
     days = (quest.within.end.astimezone(zone).date() - first).days + 1
-    bridges = hosts.listed()
-    day = _Day(quest=quest, bridges=bridges)
     hours = quest.hours
     now = clock.now()
     dislike = by_distance(quest.near) if quest.near else by_usage(zone)
@@ -111,7 +113,6 @@ def look(quest: Quest) -> tuple[list[Suggestion], Search]:
                 and (hours is None or hours.suits(during))
             ),
             dislike=dislike,
-            place=day.place,
         ),
         days=days,
         limit=quest.limit,
@@ -121,7 +122,8 @@ def look(quest: Quest) -> tuple[list[Suggestion], Search]:
         starts = [one for one in starts if search.wish.suits(_at(quest, one))]
         if not starts:
             continue
-        search.look_at(number, starts, day.turn_to(starts))
+        day = _Day(quest, bridges, starts)
+        search.look_at(number, starts, day.busy, day.place)
         if search.is_over:
             break
     return search.best(), search
@@ -142,28 +144,20 @@ def taken(endpoints: Collection[int], within: Interval, *, but: Collection[int] 
     return [(endpoint, starts, ends) for endpoint, starts, ends, one in rows if one not in but]
 
 
-@dataclass
 class _Day:
-    """What is known of one day: read when the search comes to it."""
+    """What is known of one day: read when the search comes to it, in two questions."""
 
-    quest: Quest
-    bridges: Sequence[Bridge]
-    scene: hosts.Scene | None = None
-
-    def turn_to(self, starts: Sequence[datetime]) -> list[Busy]:
-        """Read what is promised on the day of these starts, and return who is taken when."""
-        need = self.quest.need
-        lasts = need.during.lasts
-        whole = Interval(starts[0], starts[-1] + lasts)
-        demand = need.demand
+    def __init__(self, quest: Quest, bridges: Sequence[Bridge], starts: Sequence[datetime]) -> None:
+        need, demand = quest.need, quest.need.demand
+        whole = Interval(starts[0], starts[-1] + need.during.lasts)
         lead, tail = need.during.start - demand.span.start, demand.span.end - need.during.end
         span = whole.widened(lead, tail)
-        self.scene = hosts.scenes(self.bridges, [span], but=self.quest.but)[0]
-        return taken(need.endpoints, whole, but=self.quest.but)
+        self.need = need
+        self.scene = hosts.scenes(bridges, [span], but=quest.but)[0]
+        self.busy = taken(need.endpoints, whole, but=quest.but)
 
     def place(self, during: Interval, missing: frozenset[int]) -> Plan | None:
-        assert self.scene is not None, "first turn to the day"
-        return self.scene.place(moved(self.quest.need, during, missing).demand)
+        return self.scene.place(moved(self.need, during, missing).demand)
 
 
 def moved(need: Need, during: Interval, missing: Collection[int] = ()) -> Need:

@@ -62,7 +62,10 @@ class Scene:
     def hosts(self) -> list[Host]:
         """The bridges that take something new."""
         if self._hosts is None:
-            self._hosts = [self._host(one) for one in self.bridges if one.is_usable]
+            mine: dict[int, list[Promise]] = {one.id: [] for one in self.bridges}
+            for promise in self.promises:
+                mine[promise.bridge_id].append(promise)
+            self._hosts = [self._host(one, mine[one.id]) for one in self.bridges if one.is_usable]
         return self._hosts
 
     def holds(self, demand: Demand, plan: Plan) -> bool:
@@ -94,9 +97,8 @@ class Scene:
         hosts = wide.hosts
         return any(broken_by_loss(host.known.id, carried[host.known.id], hosts) for host in hosts)
 
-    def _host(self, bridge: Bridge) -> Host:
-        mine = [one for one in self.promises if one.bridge_id == bridge.id]
-        usages = [Usage(Interval(one.starts, one.ends), one.units) for one in mine]
+    def _host(self, bridge: Bridge, mine: Sequence[Promise]) -> Host:
+        usages = [Usage(one.starts, one.ends, one.units) for one in mine]
         usages += [blocked(bridge, one) for one in self.blocks if one.bridge_id == bridge.id]
         return Host(known(bridge), usages, [one.opens for one in mine])
 
@@ -133,7 +135,7 @@ def known(bridge: Bridge) -> Known:
 
 def blocked(bridge: Bridge, block: BridgeBlock) -> Usage:
     """Return maintenance as what it takes of the bridge."""
-    return Usage(block.during, max(bridge.ports - block.ports_left, 0) * PORT)
+    return Usage.of(block.during, max(bridge.ports - block.ports_left, 0) * PORT)
 
 
 def scenes(
@@ -285,6 +287,15 @@ def usages(bridges: Sequence[Bridge], within: Interval) -> dict[int, list[Usage]
 def promised(bridges: Sequence[Bridge], within: Interval) -> dict[int, list[Usage]]:
     """Return what each bridge has promised within a time, by its id."""
     found: dict[int, list[Usage]] = {bridge.id: [] for bridge in bridges}
-    for row, _ in _promises(bridges, [within]):
-        found[row.bridge_id].append(Usage(Interval(row.starts, row.ends), row.units))
+    asked = select(
+        Allocation.bridge_id, Allocation.starts, Allocation.ends, Allocation.units
+    ).where(
+        Allocation.live,
+        Allocation.bridge_id.in_(list(found)),
+        Allocation.ends > within.start,
+        Allocation.ends <= within.end + LONGEST,
+        Allocation.starts < within.end,
+    )
+    for bridge_id, starts, ends, units in db.session.execute(asked):
+        found[bridge_id].append(Usage(starts, ends, units))
     return found

@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload
 
 from confbridge import clock
 from confbridge.database import db
-from confbridge.domain.capacity import PORT, Profile, Usage
+from confbridge.domain.capacity import PORT, Profile
 from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.errors import Clash, Conflict, NotFound, Phrase
@@ -253,12 +253,7 @@ def _leaving(
 
 
 def _peak(bridge: Bridge, some: Sequence[Occurrence], during: Interval) -> int:
-    usages = [
-        Usage(each.usage.during, each.units)
-        for one in some
-        for each in one.allocations
-        if each.bridge_id == bridge.id
-    ]
+    usages = [each.usage for one in some for each in one.allocations if each.bridge_id == bridge.id]
     return Profile(usages).peak(during).units
 
 

@@ -18,6 +18,10 @@ QUARTER = timedelta(minutes=15)
 PLAN = Plan(parts=())
 
 
+def anywhere(*_) -> Plan:
+    return PLAN
+
+
 def at(quarter: int) -> datetime:
     return EIGHT + quarter * QUARTER
 
@@ -29,7 +33,6 @@ def search(required=(), optional=(), lasts=4, **rest) -> Search:
         "optional": frozenset(optional),
         "suits": lambda _: True,
         "dislike": by_usage(SAIGON),
-        "place": lambda *_: PLAN,
     }
     limit = rest.pop("limit", 100)
     return Search(wish=Wish(**given | rest), days=1, limit=limit)
@@ -49,7 +52,7 @@ def test_what_is_found_is_all_that_works_and_names_who_is_missing(busy, lasts, a
     required, optional = {1, 2}, {3, 4, 5}
     starts = [at(number) for number in range(24)]
     looked = search(required, optional, lasts, at_least=at_least)
-    looked.look_at(0, starts, busy)
+    looked.look_at(0, starts, busy, anywhere)
     expected = {}
     for start in starts:
         span = Interval(start, start + lasts * QUARTER)
@@ -62,7 +65,7 @@ def test_what_is_found_is_all_that_works_and_names_who_is_missing(busy, lasts, a
 def test_the_best_come_first_and_a_score_lies_between_nought_and_one():
     busy = [(3, at(0), at(4))]
     looked = search({1}, {3, 4})
-    looked.look_at(0, [at(number) for number in range(12)], busy)
+    looked.look_at(0, [at(number) for number in range(12)], busy, anywhere)
     found = looked.best()
     assert all(0 <= one.score <= 1 for one in found)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
@@ -74,7 +77,7 @@ def test_a_later_day_is_never_better_than_the_same_hour_of_an_earlier_one():
     looked = search({1}, limit=4)
     looked.days = 3
     for day in range(3):
-        looked.look_at(day, [at(96 * day + number) for number in range(4)], [])
+        looked.look_at(day, [at(96 * day + number) for number in range(4)], [], anywhere)
     best = looked.best()
     assert [one.during.start.day for one in best] == sorted(one.during.start.day for one in best)
 
@@ -82,13 +85,13 @@ def test_a_later_day_is_never_better_than_the_same_hour_of_an_earlier_one():
 def test_it_is_over_once_enough_times_suit_everybody():
     looked = search({1}, limit=2)
     assert not looked.is_over
-    looked.look_at(0, [at(0), at(1)], [])
+    looked.look_at(0, [at(0), at(1)], [], anywhere)
     assert looked.is_over
 
 
-def reason_of(busy=(), **rest) -> Reason:
+def reason_of(busy=(), place=anywhere, **rest) -> Reason:
     looked = search({1}, {2, 3}, **rest)
-    looked.look_at(0, [at(0), at(1)], busy)
+    looked.look_at(0, [at(0), at(1)], busy, place)
     assert looked.best() == []
     return looked.furthest
 
@@ -104,7 +107,7 @@ def test_why_there_is_none_is_the_last_thing_that_failed():
 
 def test_who_stands_in_the_way_most_is_known():
     looked = search({1, 2})
-    looked.look_at(0, [at(0), at(1)], [(1, at(0), at(8)), (2, at(4), at(5))])
+    looked.look_at(0, [at(0), at(1)], [(1, at(0), at(8)), (2, at(4), at(5))], anywhere)
     assert looked.blockers == {1: 2, 2: 1}
 
 

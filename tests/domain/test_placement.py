@@ -35,7 +35,7 @@ def during(start: int, end: int) -> Interval:
 
 def host(number: int, ports: int, usages=(), **rest) -> Host:
     known = {"id": number, "code": f"b{number}", "capacity": ports * PORT, "networks": BOTH}
-    some = [Usage(during(start, end), taken * PORT) for start, end, taken in usages]
+    some = [Usage.of(during(start, end), taken * PORT) for start, end, taken in usages]
     return Host(Known(**known | rest), some)
 
 
@@ -232,7 +232,7 @@ def can_all_be_placed(carried, hosts) -> bool:
             there = trial[target.known.id]
             units = there.known.cost(one.demand.sites)
             trial[target.known.id] = Host(
-                there.known, [*there.usages, Usage(one.demand.span, units)]
+                there.known, [*there.usages, Usage.of(one.demand.span, units)]
             )
         if all(one.free(during(-10, 100)) >= 0 for one in trial.values()):
             return True
