@@ -39,11 +39,11 @@ def index() -> Shape:
 def create() -> Response:
     draft = parse(BridgeDraft, changes.body())
 
-    def make() -> Shape:
+    def make() -> Bridge:
         access.check_role(g.account, Role.ADMIN)
-        return shapes.bridge(bridges.create(draft, by=g.account))
+        return bridges.create(draft, by=g.account)
 
-    return changes.once(make)
+    return changes.once(make, shapes.bridge)
 
 
 @resource.get("/<code>")

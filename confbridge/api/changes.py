@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Response, current_app, g, request
 
@@ -13,6 +13,8 @@ from confbridge.api.shapes import Shape
 from confbridge.database import attempt
 from confbridge.errors import Invalid, Phrase
 from confbridge.services import answers
+
+Made = TypeVar("Made")
 
 LONGEST_KEY = 200
 CREATED = 201
@@ -37,17 +39,22 @@ def version() -> int | None:
 
 
 def with_etag(shape: Shape, *, status: int = 200) -> Response:
-    answer = _json(json.dumps(shape, ensure_ascii=False), status)
+    answer = _json(_text(shape), status)
     answer.set_etag(str(shape["version"]))
     return answer
 
 
-def once(make: Callable[[], Shape]) -> Response:
-    """Answer 201 with what `make` makes, in a transaction; the same again to the same key.
+def once(make: Callable[[], Made], shape: Callable[[Made], Shape]) -> Response:
+    """Answer 201 with the shape of what `make` makes in a transaction; the same to the same key.
+
+    With a key the answer is kept in that transaction; without, it is drawn up
+    after it, when nobody waits for the locks any more.
 
     Raises Invalid if the key came before with another body.
     """
     key = request.headers.get("Idempotency-Key", "").strip()
+    if not key:
+        return _created(_text(shape(attempt(make))))
     if len(key) > LONGEST_KEY:
         raise Invalid(
             **{"Idempotency-Key": Phrase("Use at most %(most)s characters.", most=LONGEST_KEY)}
@@ -55,19 +62,20 @@ def once(make: Callable[[], Shape]) -> Response:
     fingerprint = hashlib.sha256(request.path.encode() + b"\n" + request.get_data()).hexdigest()
 
     def deed() -> Response:
-        kept = answers.claim(g.account, key, fingerprint) if key else None
-        if kept and kept.fingerprint != fingerprint:
+        kept = answers.claim(g.account, key, fingerprint)
+        if kept.fingerprint != fingerprint:
             raise Invalid(
                 **{"Idempotency-Key": Phrase("This key came before with another request.")}
             )
-        if kept and kept.body:
-            return _created(kept.body, kept.status)
-        text = json.dumps(make(), ensure_ascii=False)
-        if kept:
-            kept.status, kept.body = CREATED, text
-        return _created(text)
+        if not kept.body:
+            kept.status, kept.body = CREATED, _text(shape(make()))
+        return _created(kept.body, kept.status)
 
     return attempt(deed)
+
+
+def _text(shape: Shape) -> str:
+    return json.dumps(shape, ensure_ascii=False)
 
 
 def _created(text: str, status: int = CREATED) -> Response:

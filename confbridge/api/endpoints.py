@@ -13,7 +13,7 @@ from confbridge.database import attempt, transaction
 from confbridge.errors import Invalid, Phrase, StaleVersion
 from confbridge.inputs import parse
 from confbridge.inputs.directory import EndpointChange, EndpointDraft, Maintenance
-from confbridge.models import Role
+from confbridge.models import Endpoint, Role
 from confbridge.services import access, endpoints, maintenance
 from confbridge.services.endpoints import Wanted
 
@@ -37,11 +37,11 @@ def index() -> Shape:
 def create() -> Response:
     draft = parse(EndpointDraft, changes.body())
 
-    def make() -> Shape:
+    def make() -> Endpoint:
         access.check_role(g.account, Role.ADMIN)
-        return shapes.endpoint(endpoints.create(draft, by=g.account))
+        return endpoints.create(draft, by=g.account)
 
-    return changes.once(make)
+    return changes.once(make, shapes.endpoint)
 
 
 @resource.get("/<code>")

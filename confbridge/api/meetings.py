@@ -68,7 +68,7 @@ def create() -> Response:
     try:
         if draft.dry_run:
             return _dry_run(draft)
-        return changes.once(lambda: _booked(draft))
+        return changes.once(lambda: meetings.book(draft, by=g.account), _shape)
     except Clash as clash:
         raise doors.refused(draft, by=g.account) from clash
 
@@ -186,11 +186,7 @@ def report(uid: str) -> Shape:
 
 def _dry_run(draft: MeetingDraft) -> Response:
     """Book, look at it, and take it back: the answer is what booking would give."""
-    return jsonify(doors.trial(lambda: _booked(draft)))
-
-
-def _booked(draft: MeetingDraft) -> Shape:
-    return _shape(meetings.book(draft, by=g.account))
+    return jsonify(doors.trial(lambda: _shape(meetings.book(draft, by=g.account))))
 
 
 def _warnings(meeting: Meeting) -> list[Shape]:

@@ -13,7 +13,7 @@ from confbridge.database import attempt
 from confbridge.errors import NotFound, Phrase
 from confbridge.inputs import parse
 from confbridge.inputs.directory import DecidedDay, PoolChange, PoolDraft, Weights
-from confbridge.models import Role
+from confbridge.models import Pool, Role
 from confbridge.services import access, bridges, rules
 
 resource = Blueprint("rules", __name__)
@@ -31,11 +31,11 @@ def create() -> Response:
     """Add a pool of bridges."""
     draft = parse(PoolDraft, changes.body())
 
-    def make() -> Shape:
+    def make() -> Pool:
         access.check_role(g.account, Role.ADMIN)
-        return shapes.pool(bridges.create_pool(draft, by=g.account))
+        return bridges.create_pool(draft, by=g.account)
 
-    return changes.once(make)
+    return changes.once(make, shapes.pool)
 
 
 @resource.patch("/pools/<code>")

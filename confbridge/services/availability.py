@@ -90,9 +90,7 @@ def answer(query: AvailabilityQuery, endpoints: dict[str, Endpoint]) -> Found:
     return Found(suggestions=[], reason=search.furthest, said=_why(search, names))
 
 
-def look(
-    quest: Quest, bridges: Sequence[Bridge] | None = None
-) -> tuple[list[Suggestion], Search]:
+def look(quest: Quest, bridges: Sequence[Bridge] | None = None) -> tuple[list[Suggestion], Search]:
     """Look day by day until further days can bring nothing better."""
     bridges = hosts.listed() if bridges is None else bridges
     zone = config.in_force().zone

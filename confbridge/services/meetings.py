@@ -58,7 +58,6 @@ def book(draft: MeetingDraft, *, by: Account) -> Meeting:
     rank = rules.rank_for(host, draft.rank)
     endpoints = register.endpoints_named(draft.endpoints)
     needs = [demands.need_of_draft(draft, endpoints, during) for during in draft.times()]
-    number = register.number_for(draft)
     displaced = displacement.make_way(draft.displace, needs, rank, by=by) if draft.displace else []
     if not draft.is_draft:
         times = [need.during for need in needs]
@@ -70,7 +69,7 @@ def book(draft: MeetingDraft, *, by: Account) -> Meeting:
         draft=draft,
         host=host,
         rank=rank,
-        number=number,
+        number=register.number_for(draft),
         times=[(need.during, need.during in kept) for need in needs],
     )
     meeting = register.enter(entry, by)
@@ -106,6 +105,7 @@ def change(meeting: Meeting, wanted: MeetingChange, *, by: Account) -> None:
         _check_leader_again(meeting, was, claims, wanted, by=by)
         if starting or was.holds_otherwise(now) or any(changed):
             _take_anew(meeting, claims, changed[1])
+        _number(meeting)
         meeting.version += 1
         difference.tell(meeting, was, changed, starting=starting, by=by)
         for claim in claims:
@@ -369,9 +369,6 @@ def _starting(meeting: Meeting, wanted: MeetingChange) -> bool:
 
 
 def _start(meeting: Meeting) -> None:
-    if meeting.number.startswith(register.PROVISIONAL):
-        meeting.number = register.next_number(meeting.starts)
-        meeting.search = folded(f"{meeting.number} {meeting.title}")
     for one in meeting.occurrences:
         if one.state not in lifecycle.ENDED:
             series.put_on(meeting, one)
@@ -379,6 +376,14 @@ def _start(meeting: Meeting) -> None:
     meeting.waiting_since = meeting.check_at = None
     if all(one.ends <= clock.now() for one in meeting.occurrences):
         raise Conflict(Phrase("Its time has come already; choose a new one."))
+
+
+def _number(meeting: Meeting) -> None:
+    """Give what is a draft no more its number; last, for the register stays locked from here on."""
+    is_entered = not meeting.number.startswith(register.PROVISIONAL)
+    if meeting.state == MeetingState.SCHEDULED and not is_entered:
+        meeting.number = register.next_number(meeting.starts)
+        meeting.search = folded(f"{meeting.number} {meeting.title}")
 
 
 def _claims(
