@@ -10,7 +10,8 @@ run:  ## set up what is missing, then serve the demo province until interrupted
 
 test:  ## set up what is missing, then run every test
 	@deploy/setup test
-	@exec $(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -n 2 --ignore=tests/stories $(ARGS)
+	@exec $(PYTHON) -m pytest tests/stories $(ARGS)
 
 lint:  ## linters and types
 	@deploy/setup test
@@ -18,9 +19,10 @@ lint:  ## linters and types
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-bench:  ## time a 34-endpoint booking against its floor, on SQLite and PostgreSQL
+bench:  ## time bookings and what the pages ask, at a million reservations, against their floors
 	@deploy/setup test
-	@exec $(PYTHON) bench/booking.py
+	@$(PYTHON) bench/booking.py
+	@exec $(PYTHON) bench/reading.py
 
 words:  ## collect the texts to translate into translations/vi
 	@deploy/setup test
