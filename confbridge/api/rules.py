@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from confbridge.api import changes, shapes
 from confbridge.api.shapes import Shape
 from confbridge.database import attempt
-from confbridge.errors import NotFound, Phrase
+from confbridge.errors import NotFound, Phrase, StaleVersion
 from confbridge.inputs import parse
 from confbridge.inputs.directory import DecidedDay, PoolChange, PoolDraft, Weights
 from confbridge.models import Pool, Role
@@ -42,9 +42,12 @@ def create() -> Response:
 def change_pool(code: str) -> Response:
     """Change a pool: its name, and whether the rule of N-1 holds in it."""
     wanted = parse(PoolChange, changes.body())
+    version = changes.version()
 
     def deed() -> Shape:
         access.check_role(g.account, Role.ADMIN)
+        if version is not None and version != bridges.pool_named(code).version:
+            raise StaleVersion
         return shapes.pool(bridges.change_pool(code, wanted, by=g.account))
 
     return changes.with_etag(attempt(deed))

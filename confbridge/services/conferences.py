@@ -36,6 +36,9 @@ class Door(StrEnum):
     FULL = "full"
     OVER = "over"
     CANCELLED = "cancelled"
+    POSTPONED = "postponed"
+    GIVEN_BACK = "given_back"  # it has declined, and its place is anybody's
+    NOT_INVITED = "not_invited"  # to others of the series, but not to this one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +153,7 @@ def entrance(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None
     """Say whether the attendee (None: a guest) can go in, and how."""
     allocation = access.allocation_of(occurrence)
     opens_at = occurrence.starts - meeting.lead
-    door = _door(meeting, allocation, attendee)
+    door = _door(meeting, occurrence, attendee)
     if door is not Door.OPEN or allocation is None:
         return Entrance(door=door, opens_at=opens_at)
     return Entrance(
@@ -164,14 +167,28 @@ def entrance(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None
     )
 
 
-def _door(meeting: Meeting, allocation: Allocation | None, attendee: Attendee | None) -> Door:
+def _door(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None) -> Door:
     now = clock.now()
+    allocation = access.allocation_of(occurrence)
+    if occurrence.state == MeetingState.POSTPONED:
+        return Door.POSTPONED
     if meeting.state == MeetingState.CANCELLED or allocation is None:
         return Door.CANCELLED
     if allocation.closed_at or now >= allocation.ends or meeting.state == MeetingState.OVER:
         return Door.OVER
+    return _not_expected(occurrence, attendee) or _at(allocation, meeting, attendee)
+
+
+def _not_expected(occurrence: Occurrence, attendee: Attendee | None) -> Door | None:
+    if attendee is None or attendee.id in demands.holders(occurrence):
+        return None
+    is_member = attendee.endpoint_id in demands.members([occurrence])[occurrence.id]
+    return Door.GIVEN_BACK if is_member else Door.NOT_INVITED
+
+
+def _at(allocation: Allocation, meeting: Meeting, attendee: Attendee | None) -> Door:
     if not allocation.is_open:
-        return Door.EARLY if now < allocation.starts else Door.NOT_READY
+        return Door.EARLY if clock.now() < allocation.starts else Door.NOT_READY
     if allocation.bridge.state != BridgeState.UP:  # asking it would only keep others waiting
         return Door.NOT_READY
     return _room_for(meeting, attendee, attendance.legs_of(allocation, attendee))

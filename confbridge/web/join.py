@@ -31,6 +31,12 @@ SAID = {
     Door.FULL: Phrase("The conference is full. Please tell the contact."),
     Door.OVER: Phrase("The conference is over."),
     Door.CANCELLED: Phrase("The meeting has been cancelled."),
+    Door.POSTPONED: Phrase("The meeting has been postponed. A new time will be told by mail."),
+    Door.GIVEN_BACK: Phrase(
+        "This site has declined, and its place was given back. Answer that you take part, then"
+        " join."
+    ),
+    Door.NOT_INVITED: Phrase("This site is not invited to this one meeting of the series."),
 }
 
 

@@ -8,13 +8,14 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from confbridge import clock
-from confbridge.database import transaction
+from confbridge.database import attempt
 from confbridge.domain.rsvp import Via
 from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs import parse
 from confbridge.inputs.meetings import Answer
 from confbridge.models import Attendee
 from confbridge.services import replies
+from confbridge.web import filters
 from confbridge.web.render import after_change, page
 
 pages = Blueprint("replies", __name__, url_prefix="/reply")
@@ -31,11 +32,14 @@ def answer(link: str) -> ResponseReturnValue:
     given = {name: request.form[name] for name in names if request.form.get(name, "").strip()}
     try:
         wanted = parse(Answer, given)
-        with transaction():
+
+        def deed() -> None:
             attendee = replies.by_link(link, to_change=True)
             replies.check_revision(attendee.meeting, request.form.get("sequence", ""))
             who = f"endpoint {attendee.endpoint.code}"
             replies.record(attendee.meeting, attendee, wanted, via=Via.LINK, by=who)
+
+        attempt(deed)
     except Invalid as error:
         attendee = replies.by_link(link)
         return _page(attendee, link, given=given, problems=error.problems), 422
@@ -68,4 +72,5 @@ def _page(
         },
         problems=problems or {},
         is_over=meeting.occurrence.ends <= clock.now(),
+        repeats=filters.repetition(meeting.rrule) if meeting.repeats else "",
     )

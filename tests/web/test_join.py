@@ -13,9 +13,9 @@ from confbridge.database import db, transaction
 from confbridge.drivers import Joined, Participant, Ticket
 from confbridge.errors import DriverError
 from confbridge.inputs import parse
-from confbridge.inputs.meetings import MeetingChange
+from confbridge.inputs.meetings import Answer, MeetingChange, OccurrenceChange
 from confbridge.models import Allocation
-from confbridge.services import access, attendance, links, meetings
+from confbridge.services import access, attendance, links, meetings, replies
 from tests import factories
 
 
@@ -149,3 +149,35 @@ def test_a_removed_endpoint_is_let_in_no_more(client, cast, opened, bridge):
         wanted = parse(MeetingChange, {"endpoints": [{"code": "E-1"}]})
         meetings.change(found, wanted, by=cast.ann)
     assert client.get(address).status_code == 404
+
+
+def test_a_postponed_meeting_has_no_door_and_says_so(client, cast):
+    made = factories.meeting(cast.ann, start=factories.soon(30).isoformat())
+    with transaction():
+        meetings.postpone(access.meeting(cast.ann, made.uid, to_change=True), "Lũ", by=cast.ann)
+    link = links.for_attendee(made.attendees[0].id)
+    page = client.get(f"/join/{link}")
+    assert "đã hoãn" in page.text
+    assert "đã hoãn" in client.get(f"/reply/{link}").text
+
+
+def test_who_gave_its_place_back_is_told_to_answer_first(client, cast):
+    factories.endpoint("S-1", cast.below, kind="soft")
+    made = factories.meeting(cast.ann, ["E-1", "S-1"])
+    with transaction():
+        found = access.meeting(cast.ann, made.uid, to_change=True)
+        attendee = replies.of_endpoint(found, "S-1")
+        given = parse(Answer, {"partstat": "DECLINED", "comment": "Bận"})
+        replies.record(found, attendee, given, via="link", by="S-1")
+    page = client.get(f"/join/{links.for_attendee(attendee.id)}")
+    assert "đã báo vắng" in page.text
+
+
+def test_who_is_not_invited_to_this_one_of_a_series_is_told_so(client, cast):
+    made = factories.meeting(cast.ann, ["E-1", "E-2"], rrule="FREQ=DAILY;COUNT=2")
+    wanted = parse(OccurrenceChange, {"endpoints": [{"code": "E-1"}]})
+    with transaction():
+        found = access.meeting(cast.ann, made.uid, to_change=True)
+        meetings.change_occurrence(found, found.occurrences[0], wanted, by=cast.ann)
+    page = client.get(f"/join/{links.for_attendee(made.attendees[1].id)}")
+    assert "không được mời" in page.text
