@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import get_locale, gettext
 
 from confbridge import config
-from confbridge.database import attempt, transaction
+from confbridge.database import attempt
 from confbridge.domain import wording
 from confbridge.errors import (
     Clash,
@@ -164,20 +164,24 @@ def drain(code: str, *, by: Account) -> tuple[Bridge, list[Affected]]:
         return bridge, maintenance.on_bridge(bridge)
 
     bridge, numbers = attempt(begin)
-    affected = [attempt(partial(maintenance.move, number, bridge)) for number in numbers]
+    found = [attempt(partial(maintenance.move, number, bridge)) for number in numbers]
     attempt(holds.room_was_made)
-    return bridge, affected
+    return bridge, [one for one in found if one is not None]
 
 
 def trial(deed: Callable[[], Result]) -> Result:
     """Do it in a transaction that is taken back, and return what it found."""
     found: list[Result] = []
+
+    def then_take_back() -> None:
+        found.append(deed())
+        raise TakenBack
+
     try:
-        with transaction():
-            found.append(deed())
-            raise TakenBack
+        attempt(then_take_back)
     except TakenBack:
-        return found[0]
+        return found[-1]
+    raise AssertionError("a trial is always taken back")
 
 
 class TakenBack(Exception):

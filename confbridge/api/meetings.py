@@ -230,9 +230,16 @@ def _occurrence(meeting: Meeting) -> Occurrence:
     raise NotFound(Phrase("There is no such occurrence."))
 
 
+def _aware(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("naive")
+    return moment
+
+
 def _place(cursor: str) -> tuple[datetime, int] | None:
     try:
         when, number = cursor.split(" ") if cursor else ("", "0")
-        return (datetime.fromisoformat(when), int(number)) if when else None
+        return (_aware(when), int(number)) if when else None
     except ValueError as error:
         raise Invalid(cursor=Phrase("This is no cursor of ours.")) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from confbridge.domain.capacity import Usage
@@ -10,6 +10,7 @@ from confbridge.domain.interval import Interval
 from confbridge.domain.placement import Demand, Host
 
 MOST_TRIED = 2000  # placements, until a puzzle counts as not to be solved
+LARGEST_PUZZLE = 60  # meetings that hang together in time, and are tried in every way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +30,36 @@ def broken_by_loss(lost: int, carried: Sequence[Carried], hosts: Sequence[Host])
     it fits most tightly; where that fails, other orders are tried, up to a
     bound: what is found to hold does hold, and a puzzle too hard counts as broken.
     """
-    endangered = [one for one in carried if not one.spare - {lost}]
-    order = sorted(endangered, key=lambda one: (-one.demand.legs, one.demand.span))
-    loads = [_Load(host) for host in hosts if host.known.id != lost]
+    endangered = sorted(
+        (one for one in carried if not one.spare - {lost}), key=lambda one: one.demand.span
+    )
+    left = [host for host in hosts if host.known.id != lost]
+    broken: list[Carried] = []
+    for some in _together(endangered):
+        broken += _broken(sorted(some, key=lambda one: (-one.demand.legs, one.demand.span)), left)
+    return broken
+
+
+def _together(ordered: Sequence[Carried]) -> Iterator[list[Carried]]:
+    """Yield what hangs together in time: what does not overlap is in nobody's way."""
+    group: list[Carried] = []
+    end = None
+    for one in ordered:
+        if end is not None and one.demand.span.start >= end:
+            yield group
+            group, end = [], None
+        group.append(one)
+        end = one.demand.span.end if end is None else max(end, one.demand.span.end)
+    if group:
+        yield group
+
+
+def _broken(order: Sequence[Carried], hosts: Sequence[Host]) -> list[Carried]:
+    loads = [_Load(host) for host in hosts]
     homeless = [one for one in order if not _place(one, loads)]
-    if not homeless:
-        return []
-    loads = [_Load(host) for host in hosts if host.known.id != lost]
+    if not homeless or len(order) > LARGEST_PUZZLE:
+        return homeless
+    loads = [_Load(host) for host in hosts]
     return [] if _solve(order, loads, [MOST_TRIED]) else homeless
 
 

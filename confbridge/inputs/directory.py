@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from confbridge.domain.capacity import Quality
 from confbridge.domain.directory import EndpointKind
 from confbridge.domain.rank import Rank
 from confbridge.errors import Phrase
 from confbridge.inputs import Draft
-from confbridge.inputs.text import Code, Email, Line, Reason, Title, mistake
+from confbridge.inputs.text import Code, Email, Line, Moment, Reason, Title, mistake
 
 Networks = Annotated[tuple[Code, ...], Field(min_length=1, max_length=20)]
 Seats = Annotated[int, Field(ge=0, le=10_000)]
@@ -95,13 +95,6 @@ class BridgeChange(Draft):
 
 
 LONGEST_MAINTENANCE = timedelta(days=366)
-
-
-def _to_the_second(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=0)
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_to_the_second)]
 
 
 class Maintenance(Draft):

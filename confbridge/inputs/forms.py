@@ -41,6 +41,8 @@ def meeting(form: Form, chosen: Sequence[str], zone: ZoneInfo) -> dict[str, Any]
     for name in (*MARGINS, *CHOICES):
         if form.get(name, "").strip():
             draft[name] = form.get(name, "")
+    if "network" in form and "uid" in form:  # of a meeting that is there: it may be cleared
+        draft["network"] = form.get("network", "")
     for name in ("standby", "cascade", "gives_back"):
         if f"has_{name}" in form:  # the form shows the box: unticked means no
             draft[name] = name in form

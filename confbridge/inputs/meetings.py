@@ -17,7 +17,7 @@ from confbridge.domain.recurrence import MOST_OCCURRENCES, Series, parsed
 from confbridge.domain.rsvp import Partstat, Role, Via
 from confbridge.errors import Invalid, Phrase
 from confbridge.inputs import Draft
-from confbridge.inputs.text import Code, Line, Reason, Text, Title, mistake
+from confbridge.inputs.text import Code, Line, Moment, Reason, Text, Title, mistake
 
 MOST_MINUTES = 1440
 MOST_ENDPOINTS = 1000
@@ -73,14 +73,9 @@ def _is_zone(timezone: str) -> str:
     return timezone
 
 
-def _in_utc(moments: Sequence[datetime]) -> Sequence[datetime]:
-    return tuple(one.astimezone(UTC).replace(microsecond=0) for one in moments)
-
-
 Zone = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_is_zone)]
-Exdates = Annotated[
-    tuple[AwareDatetime, ...], Field(max_length=MOST_OCCURRENCES), AfterValidator(_in_utc)
-]
+Exdates = Annotated[tuple[Moment, ...], Field(max_length=MOST_OCCURRENCES)]
+Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Network = Literal["tslcd", "internet"]
 
 
@@ -88,7 +83,7 @@ class Displacement(Draft):
     """Lower meetings that shall give way, named one by one, and why."""
 
     reason: Reason
-    occurrences: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)]
+    occurrences: Annotated[tuple[Number, ...], Field(min_length=1, max_length=1000)]
 
 
 class MeetingDraft(Draft):
@@ -183,7 +178,8 @@ class MeetingChange(Draft):
     rrule: Annotated[str, Field(max_length=500)] | None = None
     exdates: Exdates | None = None
     rank: Rank | None = None
-    network: Network | None = None
+    network: Network | Literal[""] | None = None  # "": any that reaches everyone
+    bridge: Code | Literal[""] | None = None  # "": any that will do
     standby: bool | None = None
     cascade: bool | None = None
     gives_back: bool | None = None
@@ -233,8 +229,8 @@ class AvailabilityQuery(Draft):
         tuple[Invitee, ...], Field(min_length=1, max_length=300), AfterValidator(_each_once)
     ]
     minutes: Minutes
-    from_: Annotated[AwareDatetime, Field(alias="from")]
-    to: AwareDatetime
+    from_: Annotated[Moment, Field(alias="from")]
+    to: Moment
     guest_ports: Guests = 0
     working_hours: bool = False
     at_least: Annotated[int, Field(ge=0, le=300)] = 0
@@ -250,6 +246,8 @@ class AvailabilityQuery(Draft):
     def _checked(self) -> AvailabilityQuery:
         if self.to <= self.from_ or self.to - self.from_ > LONGEST_SEARCH:
             raise mistake(Phrase("Search at most eight weeks, “from” before “to”."))
+        if self.to > clock.now() + FARTHEST:
+            raise mistake(Phrase("The start is more than three years ahead."))
         return self
 
 

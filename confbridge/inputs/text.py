@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
 from confbridge.errors import Phrase
@@ -14,6 +15,7 @@ from confbridge.errors import Phrase
 MARKUP = re.compile(r"<[a-zA-Z/!?]")
 # Marks that turn the direction of what follows, and the byte order mark.
 HIDING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+EARLIEST, LATEST = 1971, 2199  # a day less on each side, for the zones
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -37,6 +39,13 @@ def _tidy(text: str, *, allowed: str) -> str:
     return text
 
 
+def _possible(moment: datetime) -> datetime:
+    """Refuse years in which no calendar of ours counts; give the rest in UTC, in whole seconds."""
+    if not EARLIEST <= moment.year <= LATEST:
+        raise mistake(Phrase("Choose a year from 1970 to 2200."))
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
 def _one_line(text: str) -> str:
     return _tidy(text, allowed="")
 
@@ -57,6 +66,7 @@ def _email(text: str) -> str:
     return text
 
 
+Moment = Annotated[AwareDatetime, AfterValidator(_possible)]
 Title = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_one_line)]
 Line = Annotated[str, Field(max_length=300), AfterValidator(_one_line)]
 Text = Annotated[str, Field(max_length=5000), AfterValidator(_lines)]

@@ -97,6 +97,7 @@ class Mail(Base):
     name: Mapped[str]
     role: Mapped[str]
     partstat: Mapped[str]
+    exdates: Mapped[str] = mapped_column(default="")  # of this endpoint alone, as the letter's
     state: Mapped[str] = mapped_column(default=MailState.QUEUED)
     due: Mapped[datetime | None] = mapped_column(UTCDateTime)
     tries: Mapped[int] = mapped_column(default=0)
@@ -110,3 +111,7 @@ class Mail(Base):
         Index("ix_mails_letter", "letter_id"),
         Index("ix_mails_attendee", "attendee_id"),
     )
+
+    @property
+    def left_out(self) -> list[datetime]:
+        return [datetime.fromisoformat(one) for one in self.exdates.split()]

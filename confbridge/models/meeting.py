@@ -108,7 +108,9 @@ class Meeting(Base):
     @property
     def skipped(self) -> list[datetime]:
         """The starts that the rule names and at which the meeting is not held: EXDATE."""
-        called_off = [one.original for one in self.occurrences if one.state == "cancelled"]
+        called_off = [
+            one.original for one in self.occurrences if one.state in {"cancelled", "postponed"}
+        ]
         return sorted({*called_off, *(one.starts for one in self.exdates)})
 
     @property
@@ -136,7 +138,8 @@ class Occurrence(Base):
     ends: Mapped[datetime] = mapped_column(UTCDateTime)
     original: Mapped[datetime] = mapped_column(UTCDateTime)
     state: Mapped[str] = mapped_column(default=MeetingState.SCHEDULED)
-    reason: Mapped[str] = mapped_column(default="")  # why it was called off or postponed
+    # Why it was called off or postponed; "" if its rule or an EXDATE no longer names it.
+    reason: Mapped[str] = mapped_column(default="")
     chair_key: Mapped[str] = mapped_column(default="")  # the chair's name, folded
     hold_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     displaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("occurrences.id"))

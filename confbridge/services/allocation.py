@@ -37,11 +37,24 @@ class Claim:
     is_new: bool = False
 
 
+@dataclass(frozen=True)
+class Stay:
+    """The bridge on which something is held now: it stays if it can, and must if it `is_on`."""
+
+    bridge_id: int | None
+    is_on: bool = False
+
+
+def _stay(primary: Allocation, need: Need) -> Stay:
+    is_on = primary.is_open and need.demand.span.start <= clock.now()
+    return Stay(primary.bridge_id, is_on)
+
+
 def plan(
     needs: Sequence[Need],
     *,
     but: Collection[int] = (),
-    keep: Mapping[int, int] | None = None,
+    keep: Mapping[int, Stay] | None = None,
     avoid: int | None = None,
 ) -> list[Plan | None]:
     """Return where each need can be met, None where it cannot.
@@ -69,7 +82,8 @@ def plan(
         if place in taken or crossed:
             found.append(None)
             continue
-        there_now = scene.place(need.demand, (keep or {}).get(place))
+        stay = (keep or {}).get(place, Stay(None))
+        there_now = scene.place(need.demand, stay.bridge_id, pinned=stay.is_on)
         found.append(there_now)
         if there_now is not None:
             placed.append((need, there_now))
@@ -77,7 +91,7 @@ def plan(
 
 
 def planned(
-    needs: Sequence[Need], *, but: Collection[int] = (), keep: Mapping[int, int] | None = None
+    needs: Sequence[Need], *, but: Collection[int] = (), keep: Mapping[int, Stay] | None = None
 ) -> list[Plan]:
     """Return where every need can be met.
 
@@ -108,7 +122,7 @@ def shift(claims: Sequence[Claim], *, opening: bool = True) -> None:
     Raises Clash.
     """
     keep = {
-        place: claim.occurrence.primary.bridge_id
+        place: _stay(claim.occurrence.primary, claim.need)
         for place, claim in enumerate(claims)
         if not claim.is_new and claim.occurrence.primary
     }
@@ -142,6 +156,42 @@ def open_rooms(occurrences: Sequence[Occurrence]) -> None:
     for one in occurrences:
         one.hold_until = None
         db.session.expire(one, ["allocations"])
+
+
+def enlist(occurrences: Sequence[Occurrence], endpoints: Collection[int]) -> None:
+    """Let these endpoints have a part in occurrences that have a list already; nothing is held."""
+    ids = [one.id for one in occurrences]
+    back = update(Reservation).where(
+        Reservation.occurrence_id.in_(ids), Reservation.endpoint_id.in_(endpoints)
+    )
+    db.session.execute(back.values(wanted=True))
+    asked = select(Reservation.occurrence_id, Reservation.endpoint_id)
+    known: dict[int, set[int]] = defaultdict(set)
+    for number, endpoint in db.session.execute(asked.where(Reservation.occurrence_id.in_(ids))):
+        known[number or 0].add(endpoint)
+    fresh = [
+        {
+            "occurrence_id": one.id,
+            "endpoint_id": endpoint,
+            "starts": one.starts,
+            "ends": one.ends,
+            "live": False,
+        }
+        for one in occurrences
+        for endpoint in sorted(endpoints)
+        if known[one.id] and endpoint not in known[one.id]
+    ]
+    if fresh:
+        db.session.execute(insert(Reservation), fresh)
+
+
+def strike(occurrences: Sequence[Occurrence], endpoints: Collection[int]) -> None:
+    """Let these endpoints have no part in the occurrences any more."""
+    gone = update(Reservation).where(
+        Reservation.occurrence_id.in_([one.id for one in occurrences]),
+        Reservation.endpoint_id.in_(endpoints),
+    )
+    db.session.execute(gone.values(live=False, wanted=False))
 
 
 def give_back(occurrences: Sequence[Occurrence], endpoint_id: int) -> None:

@@ -65,10 +65,16 @@ class Quest:
     hours: Workdays | None = None  # None: any hour will do
     but: frozenset[int] = frozenset()  # occurrences whose own holdings do not count
     near: datetime | None = None  # a time to stay close to
+    avoid: Interval | None = None  # a time that will not do, though it is free
 
 
-def answer(query: AvailabilityQuery, endpoints: dict[str, Endpoint]) -> Found:
-    """Return times for a question of the API or the booking page."""
+def answer(
+    query: AvailabilityQuery, endpoints: dict[str, Endpoint], *, but: Collection[int] = ()
+) -> Found:
+    """Return times for a question of the API or the booking page.
+
+    What the occurrences `but` hold counts as free.
+    """
     workdays = rules.workdays()
     start = max(query.from_, workdays.after(clock.now(), query.notice_days), clock.now())
     names = {one.id: one.code for one in endpoints.values()}
@@ -81,6 +87,7 @@ def answer(query: AvailabilityQuery, endpoints: dict[str, Endpoint]) -> Found:
         limit=query.limit,
         at_least=query.at_least,
         hours=workdays if query.working_hours else None,
+        but=frozenset(but),
     )
     bridges = hosts.listed()
     found, search = look(quest, bridges)
@@ -107,6 +114,7 @@ def look(quest: Quest, bridges: Sequence[Bridge] | None = None) -> tuple[list[Su
             at_least=quest.at_least,
             suits=lambda during: (
                 during.start > now
+                and (quest.avoid is None or not during.overlaps(quest.avoid))
                 and during.end <= quest.within.end
                 and (hours is None or hours.suits(during))
             ),

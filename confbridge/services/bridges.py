@@ -126,7 +126,13 @@ def change(bridge: Bridge, wanted: BridgeChange, *, by: Account) -> None:
     ports = bridge.ports if wanted.ports is None else wanted.ports
     now = clock.now()
     ahead = Interval(now, now + timedelta(days=3 * 366))
-    promised = peak(hosts.usages([bridge], ahead)[bridge.id], ahead)
+    promised = peak(
+        [
+            *hosts.promised([bridge], ahead)[bridge.id],
+            *(hosts.blocked(ports, one) for one in hosts.blocks_within([bridge], [ahead])),
+        ],
+        ahead,
+    )
     if ports * PORT < promised.units and ports < bridge.ports:
         raise Conflict(
             Phrase(
@@ -166,7 +172,7 @@ def timeline(
     found = {}
     for bridge in bridges:
         taken = Profile(promised[bridge.id]).peaks(within.start, step, count)
-        mine = [hosts.blocked(bridge, one) for one in blocked if one.bridge_id == bridge.id]
+        mine = [hosts.blocked(bridge.ports, one) for one in blocked if one.bridge_id == bridge.id]
         whole = taken
         if mine:
             whole = Profile([*promised[bridge.id], *mine]).peaks(within.start, step, count)

@@ -112,10 +112,23 @@ def members(occurrences: Sequence[Occurrence]) -> dict[int, set[int]]:
     return found
 
 
-def need_now(meeting: Meeting, occurrence: Occurrence) -> Need:
-    """Return what an occurrence has to hold as things are."""
-    present = members([occurrence])[occurrence.id]
-    return need_of(meeting, occurrence.during, sites_of(meeting, present or None))
+def needs_now(meeting: Meeting, some: Sequence[Occurrence]) -> list[Need]:
+    """Return what these occurrences of a meeting have to hold as things are, in one question."""
+    present = members(some)
+    return [
+        need_of(meeting, one.during, sites_of(meeting, present[one.id] or None)) for one in some
+    ]
+
+
+def holding(meeting: Meeting, attendee: Attendee, *, live: bool) -> set[int]:
+    """Return the occurrences that an endpoint has a part in and holds its time in, or does not."""
+    asked = select(Reservation.occurrence_id).where(
+        Reservation.occurrence_id.in_([one.id for one in meeting.occurrences]),
+        Reservation.endpoint_id == attendee.endpoint_id,
+        Reservation.wanted,
+        Reservation.live.is_(live),
+    )
+    return {number for number in db.session.scalars(asked) if number is not None}
 
 
 def holders(occurrence: Occurrence) -> list[int]:

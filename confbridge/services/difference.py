@@ -8,7 +8,7 @@ from datetime import datetime
 
 from confbridge.domain import lifecycle
 from confbridge.domain.lifecycle import MeetingState
-from confbridge.models import Account, Attendee, Meeting
+from confbridge.models import Account, Attendee, LetterKind, Meeting
 from confbridge.services import invitations
 
 Changed = tuple[Sequence[Attendee], Sequence[Attendee]]  # who was added, who was removed
@@ -37,8 +37,8 @@ class Shape:
             rule=(meeting.rrule, *(one.isoformat() for one in meeting.skipped)),
             terms=(
                 *(meeting.lead_minutes, meeting.tail_minutes, meeting.guest_ports),
-                *(meeting.network, meeting.standby, meeting.may_cascade, meeting.rank),
-                meeting.gives_back,
+                *(meeting.network, meeting.only_bridge, meeting.standby, meeting.may_cascade),
+                *(meeting.rank, meeting.gives_back),
             ),
             roles={one.id: one.role for one in meeting.attendees},
             legs={one.id: (one.ports, one.quality) for one in meeting.attendees},
@@ -71,15 +71,23 @@ def tell(
     everywhere = [one for one in meeting.attendees if one.everywhere]
     if starting is MeetingState.DRAFT:
         invitations.invite(meeting, everywhere, by=by)
+        invitations.tell_singles(meeting, LetterKind.INVITATION, by=by)
         return
     if removed:
         invitations.withdraw(meeting, removed, by=by)
+    if meeting.state == MeetingState.POSTPONED:
+        return  # it has no time to tell; all of it is told with the new one
     now = Shape.of(meeting)
     new = {one.id for one in added}
     stayed = [one for one in everywhere if one.id not in new]
     if starting or was.is_elsewhen(now):
         invitations.ask_anew(meeting, stayed, by=by)
+        dropped = {number for number, _, _ in was.times} - {number for number, _, _ in now.times}
+        gone = [one for one in meeting.occurrences if one.id in dropped]
+        invitations.tell_singles(meeting, LetterKind.CANCELLED, gone, by=by)
+        invitations.tell_singles(meeting, LetterKind.MOVED, by=by)
     elif told := [one for one in stayed if now.words != was.words or was.roles[one.id] != one.role]:
         invitations.tell_of_change(meeting, told, by=by)
+        invitations.tell_singles(meeting, LetterKind.CHANGED, by=by)
     if added:
         invitations.invite(meeting, added, by=by)

@@ -88,10 +88,9 @@ def make_way(
     found = db.session.scalars(asked.execution_options(populate_existing=True)).unique().all()
     if len(found) < len(numbers):
         raise Invalid(displace=Phrase("What is to give way is not there any more. Look again."))
-    in_the_way = {one.occurrence_id for need in needs for one in _in_the_way(need)}
     precedence = rules.precedence()
     for one in found:
-        if one.id not in in_the_way:
+        if not _is_needed(one.id, needs, numbers):
             raise Invalid(displace=Phrase("What is to give way is not in the way. Look again."))
         if not precedence.may_displace(rank, one.meeting.rank, starts=one.starts, now=clock.now()):
             raise Conflict(
@@ -109,15 +108,41 @@ def make_way(
     return displaced
 
 
-def tell_displaced(displaced: Sequence[Displaced], cause: Occurrence, *, by: Account) -> None:
+def _is_needed(number: int, needs: Sequence[Need], named: Collection[int]) -> bool:
+    """Say whether some need could not be met if this one stayed and only the others went."""
+    others = frozenset(named) - {number}
+    bridges = hosts.listed()
+    for need in needs:
+        if number in {one.occurrence_id for one in _endpoint_holders(need)}:
+            return True
+        if number in {one.occurrence_id for one in _port_holders(need)}:
+            scene = hosts.scenes(bridges, [need.demand.span], but=others)[0]
+            if scene.place(need.demand) is None:
+                return True
+    return False
+
+
+def tell_displaced(displaced: Sequence[Displaced], cause: Meeting, *, by: Account) -> None:
     """Find new times for those who gave way, and tell everybody concerned, in one mail each."""
     for each in displaced:
         one = each.occurrence
-        one.displaced_by_id = cause.id
+        one.displaced_by_id = _cause_of(one, cause).id
+        if one.meeting.waiting_since is not None:
+            one.meeting.check_at = clock.now()  # what was offered to it has been taken
         settle_postponed(one.meeting)
         present = demands.members([one])[one.id] if each.was_scheduled else set()
         told = [who for who in one.meeting.attendees if who.endpoint_id in present]
         tell_postponed(one.meeting, one, told, by=by)
+
+
+def _cause_of(one: Occurrence, cause: Meeting) -> Occurrence:
+    """Return the occurrence that took the time: if that one is called off, it is offered back."""
+    for each in cause.occurrences:
+        if each.during.widened(cause.lead, cause.tail).overlaps(
+            one.during.widened(one.meeting.lead, one.meeting.tail)
+        ):
+            return each
+    return cause.occurrence
 
 
 def tell_postponed(
@@ -150,7 +175,7 @@ def settle_postponed(meeting: Meeting) -> None:
 
 def new_times(meeting: Meeting, one: Occurrence) -> list[Interval]:
     """Return the three best times at which a postponed occurrence could be held."""
-    need = demands.need_now(meeting, one)
+    (need,) = demands.needs_now(meeting, [one])
     now = clock.now()
     required = {each.endpoint_id for each in meeting.attendees if each.role != "optional"}
     start = max(one.starts, now)
@@ -164,6 +189,7 @@ def new_times(meeting: Meeting, one: Occurrence) -> list[Interval]:
             hours=rules.workdays(),
             but=frozenset({one.id}),
             near=one.starts,
+            avoid=one.during,
         )
     )
     return [suggestion.during for suggestion in found]
@@ -207,10 +233,6 @@ def _for_one(need: Need, rank: str, but: frozenset[int]) -> list[Lower] | None:
         if not fits():
             chosen[number] = kept
     return list(chosen.values())
-
-
-def _in_the_way(need: Need) -> list[Lower]:
-    return [*_endpoint_holders(need), *_port_holders(need)]
 
 
 LOWER = (Occurrence.id, Occurrence.meeting_id, Occurrence.starts, Occurrence.ends, Meeting.rank)

@@ -29,7 +29,7 @@ def hold(meeting: Meeting, minutes: int | None, *, by: Account) -> None:
         raise Conflict(Phrase("Only a draft, or what was postponed, is held for a while."))
     some = [one for one in meeting.occurrences if one.state in MAY_HOLD]
     if minutes == 0:
-        let_go(some)
+        let_go(meeting, some)
         room_was_made()
     else:
         if any(one.hold_until is None for one in some):
@@ -55,13 +55,21 @@ def take(meeting: Meeting, some: Sequence[Occurrence]) -> None:
 
     Raises Clash.
     """
-    claims = [Claim(one, demands.need_now(meeting, one)) for one in some]
+    needs = demands.needs_now(meeting, some)
+    claims = [Claim(one, need) for one, need in zip(some, needs, strict=True)]
     allocation.shift(claims, opening=False)
 
 
-def let_go(some: Sequence[Occurrence]) -> None:
-    """Give back what these hold, and stop waiting with them."""
+def let_go(meeting: Meeting, some: Sequence[Occurrence]) -> None:
+    """Give back what these hold; who was offered room and does not take it waits no longer."""
     allocation.release(some)
+    if is_offered(meeting):
+        meeting.waiting_since = None
+
+
+def is_offered(meeting: Meeting) -> bool:
+    """Say whether room was found for one that waited: there is nothing to look for any more."""
+    return meeting.waiting_since is not None and meeting.check_at is None
 
 
 def release_one() -> bool:
@@ -84,9 +92,7 @@ def release_one() -> bool:
     due = [one for one in meeting.occurrences if one.hold_until and one.hold_until <= now]
     if not due:
         return True  # another worker was quicker
-    allocation.release(due)
-    if meeting.waiting_since is not None:  # it was offered, and not taken
-        meeting.waiting_since = meeting.check_at = None
+    let_go(meeting, due)
     meeting.version += 1
     audit.record("holds", "hold ended", f"meeting {meeting.uid}")
     room_was_made()
@@ -153,8 +159,7 @@ def serve_one() -> bool:
         meeting.version += 1
         return True
     if all(one.hold_until for one in some):
-        meeting.check_at = None  # it holds its slots already
-        return True
+        return True  # it holds its slots already, and waits on in case that ends
     if not _can_be_held(meeting, some):
         return True
     take(meeting, some)
@@ -171,9 +176,15 @@ def offer_back(cause: Sequence[Occurrence]) -> None:
         .options(joinedload(Occurrence.meeting))
         .order_by(Occurrence.meeting_id, Occurrence.id)
     )
-    for one in db.session.scalars(asked).unique().all():
-        locked = select(Meeting.id).where(Meeting.id == one.meeting_id)
-        db.session.execute(locked.with_for_update(of=Meeting))
+    found = db.session.scalars(asked).unique().all()
+    if not found:
+        return
+    # All of them first, then their endpoints, before any bridge: as everybody locks.
+    locked = select(Meeting.id).where(Meeting.id.in_([one.meeting_id for one in found]))
+    db.session.execute(locked.order_by(Meeting.id).with_for_update(of=Meeting))
+    needs = [demands.needs_now(one.meeting, [one])[0] for one in found]
+    allocation.lock_endpoints({number for need in needs for number in need.endpoints})
+    for one in found:
         if _can_be_held(one.meeting, [one]):
             take(one.meeting, [one])
             _offer(one.meeting, [one])
@@ -209,5 +220,5 @@ def _until(starts: datetime) -> datetime:
 
 def _can_be_held(meeting: Meeting, some: Sequence[Occurrence]) -> bool:
     """Look, with the locks taken, whether every slot is free: a Clash would undo the rest."""
-    needs = [demands.need_now(meeting, one) for one in some]
+    needs = demands.needs_now(meeting, some)
     return all(allocation.plan(needs, but=[one.id for one in some]))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import CTE, Integer, Row, Select, column, select, values
 
@@ -19,6 +20,7 @@ from confbridge.domain.placement import AllocationRole, Demand, Host, Known, Pla
 from confbridge.models import Allocation, Bridge, BridgeBlock
 from confbridge.models.bridge import LONGEST
 from confbridge.services import demands
+from confbridge.services.demands import Need
 
 # bridge_id, occurrence_id, role, units, starts, ends, opens
 Promise = Row[int, int, str, int, datetime, datetime, datetime]
@@ -34,12 +36,25 @@ class Scene:
     bridges: Sequence[Bridge]
     promises: list[Promise]
     blocks: Sequence[BridgeBlock]
+    window: Interval
     but: frozenset[int] = frozenset()
     added: list[tuple[Demand, Plan]] = field(default_factory=list)
     _hosts: list[Host] | None = None
+    _pools: dict[int, tuple[Scene, dict[int, Need]]] = field(default_factory=dict)
 
-    def place(self, demand: Demand, keep: int | None = None) -> Plan | None:
-        """Return where the meeting can take place; on the bridge `keep` if that will do."""
+    def place(
+        self, demand: Demand, keep: int | None = None, *, pinned: bool = False
+    ) -> Plan | None:
+        """Return where the meeting can take place; on the bridge `keep` if that will do.
+
+        A conference that is on is `pinned` there, though the bridge takes nothing new.
+        """
+        if pinned:
+            there = [one for one in self.bridges if one.id == keep and not one.is_usable]
+            hosts = [*self.hosts, *(self._host(one, self._mine(one)) for one in there)]
+            stays_there = partial(_begins_on, keep)
+            without = replace(demand, standby=False)
+            return placed(demand, hosts, stays_there) or placed(without, hosts, stays_there)
         if keep is not None:
             stays = placed(
                 replace(demand, may_cascade=False),
@@ -68,6 +83,9 @@ class Scene:
             self._hosts = [self._host(one, mine[one.id]) for one in self.bridges if one.is_usable]
         return self._hosts
 
+    def _mine(self, bridge: Bridge) -> list[Promise]:
+        return [one for one in self.promises if one.bridge_id == bridge.id]
+
     def holds(self, demand: Demand, plan: Plan) -> bool:
         """Say whether the rule of N-1 still holds in every pool that has it, with this meeting."""
         used = {part.bridge_id for part in plan.parts}
@@ -81,26 +99,42 @@ class Scene:
             for one in self.promises
             if one.starts < demand.span.end and one.ends > demand.span.start
         }
-        spans = [
-            Interval(one.starts, one.ends) for one in self.promises if one.occurrence_id in near
-        ]
-        start = min([demand.span.start, *(one.start for one in spans)])
-        end = max([demand.span.end, *(one.end for one in spans)])
-        some = [one for one in self.bridges if one.pool_id == pool]
-        wide = scenes(some, [Interval(start, end)], but=self.but)[0]
-        for earlier in self.added:
-            wide.take(*earlier)
-        wide.take(demand, plan)
-        carried = _carried(wide.promises, near)
-        for other, there in wide.added:
-            carried = _with_added(carried, other, there)
-        hosts = wide.hosts
-        return any(broken_by_loss(host.known.id, carried[host.known.id], hosts) for host in hosts)
+        promises, known = self._around(pool)
+        carried = _carried([one for one in promises if one.occurrence_id in near], known)
+        hosts = {host.known.id: Host(host.known, host.usages) for host in self._spare(pool)}
+        for other, there in [*self.added, (demand, plan)]:
+            for part in there.parts:
+                if part.bridge_id in hosts:
+                    hosts[part.bridge_id].take(part, other.span)
+            if other.span.overlaps(demand.span):
+                carried = _with_added(carried, other, there)
+        left = list(hosts.values())
+        return any(broken_by_loss(number, carried[number], left) for number in hosts)
+
+    def _around(self, pool: int) -> tuple[list[Promise], dict[int, Need]]:
+        """Return the promises of a pool around this time, and what they are for; read once."""
+        if pool not in self._pools:
+            spans = [Interval(one.starts, one.ends) for one in self.promises]
+            start = min([self.window.start, *(one.start for one in spans)])
+            end = max([self.window.end, *(one.end for one in spans)])
+            some = [one for one in self.bridges if one.pool_id == pool]
+            wide = scenes(some, [Interval(start, end)], but=self.but)[0]
+            needs = demands.of_occurrences({one.occurrence_id for one in self.promises})
+            self._pools[pool] = (wide, needs)
+        wide, needs = self._pools[pool]
+        return wide.promises, needs
+
+    def _spare(self, pool: int) -> list[Host]:
+        return self._pools[pool][0].hosts
 
     def _host(self, bridge: Bridge, mine: Sequence[Promise]) -> Host:
         usages = [Usage(one.starts, one.ends, one.units) for one in mine]
-        usages += [blocked(bridge, one) for one in self.blocks if one.bridge_id == bridge.id]
+        usages += [blocked(bridge.ports, one) for one in self.blocks if one.bridge_id == bridge.id]
         return Host(known(bridge), usages, [one.opens for one in mine])
+
+
+def _begins_on(bridge_id: int | None, plan: Plan) -> bool:
+    return plan.parts[0].bridge_id == bridge_id
 
 
 def listed(*, lock: bool = False) -> Sequence[Bridge]:
@@ -133,9 +167,9 @@ def known(bridge: Bridge) -> Known:
     )
 
 
-def blocked(bridge: Bridge, block: BridgeBlock) -> Usage:
-    """Return maintenance as what it takes of the bridge."""
-    return Usage.of(block.during, max(bridge.ports - block.ports_left, 0) * PORT)
+def blocked(ports: int, block: BridgeBlock) -> Usage:
+    """Return maintenance as what it takes of a bridge with so many ports."""
+    return Usage.of(block.during, max(ports - block.ports_left, 0) * PORT)
 
 
 def scenes(
@@ -152,6 +186,7 @@ def scenes(
             bridges=bridges,
             promises=promises[place],
             blocks=[one for one in blocks if one.during.overlaps(window)],
+            window=window,
             but=frozenset(but),
         )
         for place, window in enumerate(windows)
@@ -176,7 +211,8 @@ def losses(within: Interval) -> dict[int, list[int]]:
     bridges = listed()
     found: dict[int, list[int]] = {}
     for scene in scenes(bridges, [within]):
-        carried = _carried(scene.promises, {one.occurrence_id for one in scene.promises})
+        needs = demands.of_occurrences({one.occurrence_id for one in scene.promises})
+        carried = _carried(scene.promises, needs)
         for bridge in bridges:
             hosts = [host for host in scene.hosts if _stands_in(bridge, host, scene.bridges)]
             broken = broken_by_loss(bridge.id, carried[bridge.id], hosts)
@@ -189,16 +225,14 @@ def _stands_in(lost: Bridge, host: Host, bridges: Sequence[Bridge]) -> bool:
     return pool == lost.pool_id and host.known.id != lost.id
 
 
-def _carried(promises: Iterable[Promise], near: Collection[int]) -> dict[int, list[Carried]]:
-    """Return what each bridge carries of these occurrences, as it would have to be replaced."""
-    some = [one for one in promises if one.occurrence_id in near]
-    needs = demands.of_occurrences({one.occurrence_id for one in some})
+def _carried(promises: Sequence[Promise], needs: Mapping[int, Need]) -> dict[int, list[Carried]]:
+    """Return what each bridge carries, as it would have to be replaced."""
     spare: dict[int, set[int]] = defaultdict(set)
-    for one in some:
+    for one in promises:
         if one.role == AllocationRole.STANDBY:
             spare[one.occurrence_id].add(one.bridge_id)
     carried: dict[int, list[Carried]] = defaultdict(list)
-    for one in some:
+    for one in promises:
         if one.role != AllocationRole.STANDBY:
             carried[one.bridge_id].append(
                 Carried(
@@ -273,15 +307,6 @@ def _asked(ids: Sequence[int]) -> Select[int, int, str, int, datetime, datetime,
         Allocation.ends,
         Allocation.opens,
     ).where(Allocation.live, Allocation.bridge_id.in_(ids))
-
-
-def usages(bridges: Sequence[Bridge], within: Interval) -> dict[int, list[Usage]]:
-    """Return all that is taken of each bridge within a time, by its id: promises and blocks."""
-    found = promised(bridges, within)
-    by_id = {bridge.id: bridge for bridge in bridges}
-    for block in blocks_within(bridges, [within]):
-        found[block.bridge_id].append(blocked(by_id[block.bridge_id], block))
-    return found
 
 
 def promised(bridges: Sequence[Bridge], within: Interval) -> dict[int, list[Usage]]:

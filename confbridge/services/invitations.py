@@ -14,7 +14,7 @@ from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.rsvp import Partstat
 from confbridge.errors import Conflict, Phrase
 from confbridge.models import Account, Attendee, LetterKind, Meeting, Occurrence
-from confbridge.services import audit, outbox
+from confbridge.services import audit, demands, outbox
 from confbridge.services.outbox import Telling
 
 REMINDER_PAUSE = timedelta(minutes=10)
@@ -50,6 +50,33 @@ def ask_anew(
         _send_overrides(meeting, attendees, by=by)
 
 
+def tell_singles(
+    meeting: Meeting,
+    kind: LetterKind,
+    occurrences: Sequence[Occurrence] | None = None,
+    *,
+    by: Account,
+) -> None:
+    """Tell those who come to single occurrences of each by itself (S14).
+
+    Of these occurrences, or of all that are scheduled and ahead.
+    """
+    singles = [one for one in meeting.attendees if not one.everywhere]
+    if not singles or not meeting.repeats:
+        return
+    now = clock.now()
+    if occurrences is None:
+        occurrences = [
+            one
+            for one in meeting.occurrences
+            if one.state == MeetingState.SCHEDULED and one.ends > now
+        ]
+    members = demands.members(occurrences)
+    for one in occurrences:
+        some = [each for each in singles if each.endpoint_id in members[one.id]]
+        _send(meeting, kind, some, by=by, occurrence=one)
+
+
 def open_answer(attendee: Attendee) -> None:
     """Forget what the attendee has said: it was about something else."""
     attendee.partstat = Partstat.NEEDS_ACTION
@@ -78,12 +105,14 @@ def remind(meeting: Meeting, *, by: Account) -> int:
     Raises Conflict.
     """
     silent = [one for one in meeting.attendees if one.partstat == Partstat.NEEDS_ACTION]
+    whole = [one for one in silent if one.everywhere]
     if not silent:
         raise Conflict(Phrase("Everybody has answered."))
     last = outbox.last_written(meeting, LetterKind.REMINDER)
     if last and clock.now() - last < REMINDER_PAUSE:
         raise Conflict(Phrase("They were reminded a moment ago. Give them some time."))
-    _send(meeting, LetterKind.REMINDER, silent, by=by)
+    _send(meeting, LetterKind.REMINDER, whole, by=by)
+    tell_singles(meeting, LetterKind.REMINDER, by=by)
     audit.record(by.email, "reminded", f"meeting {meeting.uid}", str(len(silent)))
     return len(silent)
 
@@ -98,6 +127,14 @@ def withdraw(
     """Send a CANCEL to those taken off the list, and to them alone (S8)."""
     meeting.sequence += 1
     _send(meeting, LetterKind.WITHDRAWN, attendees, by=by, occurrence=occurrence)
+
+
+def withdraw_single(
+    meeting: Meeting, occurrence: Occurrence, attendees: Sequence[Attendee], *, by: Account
+) -> None:
+    """Send a CANCEL of an occurrence that has left the series to who came to it alone."""
+    kind, contact = LetterKind.WITHDRAWN, contact_of(by)
+    _tell(Telling(meeting=meeting, kind=kind, contact=contact, occurrence=occurrence), attendees)
 
 
 def call_off(meeting: Meeting, reason: str, *, by: Account) -> None:
@@ -137,7 +174,8 @@ def postpone(
     A REQUEST of the same UID, tentative and not in the way of anything: a UID
     that was cancelled could never be used again (S24).
     """
-    meeting.sequence += 1
+    if told:
+        meeting.sequence += 1
     if not meeting.repeats:
         for attendee in told:
             open_answer(attendee)
@@ -184,7 +222,11 @@ def _send(
     occurrence: Occurrence | None = None,
 ) -> None:
     about = occurrence if meeting.repeats else None
-    telling = Telling(meeting=meeting, kind=kind, contact=contact_of(by), occurrence=about)
+    # What was said of the series is no answer to another time of one of it (S10).
+    partstat = Partstat.NEEDS_ACTION if about and kind == LetterKind.MOVED else ""
+    telling = Telling(
+        meeting=meeting, kind=kind, contact=contact_of(by), occurrence=about, partstat=partstat
+    )
     _tell(telling, attendees)
 
 

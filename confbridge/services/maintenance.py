@@ -14,7 +14,8 @@ from confbridge.database import db
 from confbridge.domain.capacity import PORT, Profile
 from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
-from confbridge.errors import Clash, Conflict, NotFound, Phrase
+from confbridge.domain.placement import AllocationRole
+from confbridge.errors import Clash, Conflict, Crossed, NotFound, Phrase
 from confbridge.inputs.directory import Maintenance
 from confbridge.models import (
     Account,
@@ -28,7 +29,7 @@ from confbridge.models import (
 )
 from confbridge.models.meeting import LONGEST
 from confbridge.services import allocation, audit, demands, holds, hosts, rules
-from confbridge.services.allocation import Claim
+from confbridge.services.allocation import Claim, Stay
 
 NO_ROOM = Phrase("No other bridge has the ports at that time.")
 BEGUN = Phrase("Its room is open already.")
@@ -83,14 +84,17 @@ def on_bridge(bridge: Bridge, within: Interval | None = None) -> list[int]:
     return list(dict.fromkeys(db.session.scalars(asked)))
 
 
-def move(number: int, away_from: Bridge) -> Affected:
-    """Let an occurrence be held on other bridges, if it has not begun and they have the ports."""
+def move(number: int, away_from: Bridge) -> Affected | None:
+    """Let an occurrence be held on other bridges, if it has not begun and they have the ports.
+
+    None if it has left the bridge meanwhile: called off, moved, or its hold has ended.
+    """
     (one,) = _locked([number])
-    affected = _as_affected(one)
-    if _has_begun(one, away_from):
-        return _because(affected, BEGUN)
-    moved = _move([one], away_from)
-    return moved[0]
+    if not any(each.bridge_id == away_from.id for each in one.allocations):
+        return None
+    if _has_begun(one):
+        return _because(_as_affected(one), BEGUN)
+    return _move([one], away_from)[0]
 
 
 def maintain_bridge(bridge: Bridge, wanted: Maintenance, *, by: Account) -> list[Affected]:
@@ -105,10 +109,15 @@ def maintain_bridge(bridge: Bridge, wanted: Maintenance, *, by: Account) -> list
         raise Conflict(Phrase("That time is over."))
     if any(one.during.overlaps(during) for one in blocks(bridge)):
         raise Conflict(Phrase("There is maintenance at that time already."))
-    some = _locked(on_bridge(bridge, during))
+    numbers = on_bridge(bridge, during)
+    some = _locked(numbers)
+    needs = demands.of_occurrences(numbers).values()
+    allocation.lock_endpoints({number for need in needs for number in need.endpoints})
     hosts.listed(lock=True)
+    if on_bridge(bridge, during) != numbers:
+        raise Crossed  # somebody booked meanwhile: from the beginning, with that one too
     leaving = _leaving(bridge, some, during, wanted.ports_left)
-    begun = [one for one in leaving if _has_begun(one, bridge)]
+    begun = [one for one in leaving if _has_begun(one)]
     affected = [_because(_as_affected(one), BEGUN) for one in begun]
     affected += _move([one for one in leaving if one not in begun], bridge)
     if any(one.why for one in affected):
@@ -257,21 +266,21 @@ def _peak(bridge: Bridge, some: Sequence[Occurrence], during: Interval) -> int:
     return Profile(usages).peak(during).units
 
 
-def _has_begun(one: Occurrence, bridge: Bridge) -> bool:
+def _has_begun(one: Occurrence) -> bool:
     return any(
-        each.bridge_id == bridge.id and (each.is_open or each.starts <= clock.now())
+        each.is_open or each.starts <= clock.now()
         for each in one.allocations
-        if each.role != "standby"
+        if each.role != AllocationRole.STANDBY
     )
 
 
 def _move(some: Sequence[Occurrence], away_from: Bridge) -> list[Affected]:
     if not some:
         return []
-    needs = [demands.need_now(one.meeting, one) for one in some]
+    needs = [demands.needs_now(one.meeting, [one])[0] for one in some]
     ids = [one.id for one in some]
     keep = {
-        place: one.primary.bridge_id
+        place: Stay(one.primary.bridge_id)
         for place, one in enumerate(some)
         if one.primary and one.primary.bridge_id != away_from.id
     }

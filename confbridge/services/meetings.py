@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from confbridge import clock
 from confbridge.database import db
@@ -12,7 +12,7 @@ from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.placement import Plan
 from confbridge.domain.rsvp import Role
 from confbridge.domain.search import folded
-from confbridge.errors import Clash, Conflict, NotFound, Phrase
+from confbridge.errors import Clash, Conflict, Invalid, NotFound, Phrase
 from confbridge.inputs.meetings import Invitee, MeetingChange, MeetingDraft, OccurrenceChange
 from confbridge.models import (
     Account,
@@ -58,6 +58,8 @@ def book(draft: MeetingDraft, *, by: Account) -> Meeting:
     rank = rules.rank_for(host, draft.rank)
     endpoints = register.endpoints_named(draft.endpoints)
     needs = [demands.need_of_draft(draft, endpoints, during) for during in draft.times()]
+    if draft.displace and draft.is_draft:
+        raise Invalid(displace=Phrase("A draft displaces nobody; book the meeting itself."))
     displaced = displacement.make_way(draft.displace, needs, rank, by=by) if draft.displace else []
     if not draft.is_draft:
         times = [need.during for need in needs]
@@ -80,7 +82,7 @@ def book(draft: MeetingDraft, *, by: Account) -> Meeting:
     ]
     allocation.hold(claims, [where for _, where in met], opening=not draft.is_draft)
     _settle(meeting, draft, by=by)
-    displacement.tell_displaced(displaced, meeting.occurrences[0], by=by)
+    displacement.tell_displaced(displaced, meeting, by=by)
     db.session.flush()
     return meeting
 
@@ -102,9 +104,9 @@ def change(meeting: Meeting, wanted: MeetingChange, *, by: Account) -> None:
         displaced = displacement.make_way(wanted.displace, needs, meeting.rank, by=by)
     now = Shape.of(meeting)
     if was != now or any(changed) or starting:
-        _check_leader_again(meeting, was, claims, wanted, by=by)
+        _check_leader_again(meeting, ready, wanted, by=by)
         if starting or was.holds_otherwise(now) or any(changed):
-            _take_anew(meeting, claims, changed[1])
+            _take_anew(meeting, claims)
         _number(meeting)
         meeting.version += 1
         difference.tell(meeting, was, changed, starting=starting, by=by)
@@ -113,7 +115,7 @@ def change(meeting: Meeting, wanted: MeetingChange, *, by: Account) -> None:
         said = ", ".join(sorted(wanted.model_fields_set))
         audit.record(by.email, "changed", f"meeting {meeting.uid}", said)
         holds.room_was_made()
-    displacement.tell_displaced(displaced, meeting.occurrence, by=by)
+    displacement.tell_displaced(displaced, meeting, by=by)
     db.session.flush()
 
 
@@ -196,8 +198,10 @@ def change_occurrence(
         series.change_one(meeting, one, wanted, by=by)
         return meeting
     following = series.split(meeting, one, by=by)
+    if wanted.start:  # the one that was chosen goes there, though it was moved before
+        one.starts, one.ends = one.original, one.original + following.during.lasts
     change(following, whole.model_copy(update={"state": "scheduled"}), by=by)
-    invitations.shorten(meeting, meeting.attendees, by=by)
+    series.tell_of_split(meeting, following, by=by)
     db.session.flush()
     return following
 
@@ -228,13 +232,14 @@ def occurrence_of(meeting: Meeting, number: int) -> Occurrence:
     raise NotFound(Phrase("There is no such occurrence."))
 
 
-def wanted_by(draft: MeetingDraft, by: Account) -> Wanted:
-    """Return what a refused booking wanted, to be explained.
+def wanted_by(draft: MeetingDraft, by: Account, *, instead_of: Meeting | None = None) -> Wanted:
+    """Return what a booking wants, to be explained; `instead_of` a meeting that is there already.
 
     Raises Invalid, NotAllowed.
     """
-    endpoints = register.endpoints_named(draft.endpoints)
-    host = access.host(by, draft.host or by.organisation.code)
+    own = instead_of.attendees if instead_of else ()
+    endpoints = register.endpoints_named(draft.endpoints, own)
+    host = instead_of.host if instead_of else access.host(by, draft.host or by.organisation.code)
     return Wanted(
         needs=[demands.need_of_draft(draft, endpoints, during) for during in draft.times()],
         optional=frozenset(
@@ -244,6 +249,7 @@ def wanted_by(draft: MeetingDraft, by: Account) -> Wanted:
         leader_reason=draft.leader_reason,
         rank=rules.rank_for(host, draft.rank),
         names={one.id: code for code, one in endpoints.items()},
+        own=frozenset(one.id for one in instead_of.occurrences) if instead_of else frozenset(),
     )
 
 
@@ -254,10 +260,9 @@ def wanted_after(meeting: Meeting, wanted: MeetingChange) -> Wanted:
     """
     own = frozenset(one.id for one in meeting.occurrences)
     ready = _prepared(meeting, wanted)
-    needs = [claim.need for claim in ready.claims] or [
-        demands.need_now(meeting, one) for one in meeting.occurrences
-    ]
-    rechaired = ready.was.is_rechaired(Shape.of(meeting))
+    needs = [claim.need for claim in ready.claims]
+    needs = needs or demands.needs_now(meeting, meeting.occurrences)
+    rechaired = ready.starting or ready.was.is_rechaired(Shape.of(meeting))
     return _wanted(meeting, needs, own, wanted.leader_reason if rechaired else UNASKED)
 
 
@@ -278,10 +283,13 @@ def wanted_of_one(
         )
         if meeting.repeats and not series.is_first(meeting, one):
             meeting = series.split(meeting, one, by=by)
+            if wanted.start:
+                one.starts, one.ends = one.original, one.original + meeting.during.lasts
             whole = whole.model_copy(update={"state": "scheduled"})
         return wanted_after(meeting, whole)
     need = series.need_of_one(meeting, one, wanted)
-    return _wanted(meeting, [need], frozenset({one.id}), wanted.leader_reason)
+    found = _wanted(meeting, [need], frozenset({one.id}), wanted.leader_reason)
+    return replace(found, is_part=True)
 
 
 def _wanted(
@@ -314,13 +322,17 @@ def _prepared(meeting: Meeting, wanted: MeetingChange) -> _Prepared:
     _check_ahead(meeting)
     was = Shape.of(meeting)
     starting = MeetingState(meeting.state) if _starting(meeting, wanted) else None
-    members = demands.members(meeting.occurrences)
     changed = _change_list(meeting, wanted.endpoints)
     _change_words(meeting, wanted)
     fresh = series.retime(meeting, wanted) if series.is_retimed(meeting, wanted) else []
     if starting:
         _start(meeting)
-    claims = _claims(meeting, members, changed, fresh)
+    if was.is_elsewhen(Shape.of(meeting)):
+        # Before it is said what is to be held: who had declined the old time is asked anew.
+        for attendee in meeting.attendees:
+            if attendee.everywhere:
+                invitations.open_answer(attendee)
+    claims = _claims(meeting, fresh)
     return _Prepared(was=was, starting=starting, changed=changed, claims=claims)
 
 
@@ -370,7 +382,7 @@ def _starting(meeting: Meeting, wanted: MeetingChange) -> bool:
 
 def _start(meeting: Meeting) -> None:
     for one in meeting.occurrences:
-        if one.state not in lifecycle.ENDED:
+        if one.state == meeting.state:  # of a draft series some may be postponed; they stay so
             series.put_on(meeting, one)
     meeting.state, meeting.reason = MeetingState.SCHEDULED, ""
     meeting.waiting_since = meeting.check_at = None
@@ -386,25 +398,12 @@ def _number(meeting: Meeting) -> None:
         meeting.search = folded(f"{meeting.number} {meeting.title}")
 
 
-def _claims(
-    meeting: Meeting,
-    members: Mapping[int, set[int]],
-    changed: Changed,
-    fresh: Sequence[Occurrence],
-) -> list[Claim]:
+def _claims(meeting: Meeting, fresh: Sequence[Occurrence]) -> list[Claim]:
     """Return what each occurrence that holds something, and is ahead, has to hold now."""
-    added, removed = ({one.endpoint_id for one in some} for some in changed)
     new = {one.id for one in fresh}
-    claims = []
-    for one in meeting.occurrences:
-        if not _holds(one):
-            continue
-        invited = members.get(one.id)
-        present = (invited | added) - removed if invited else None
-        sites = demands.sites_of(meeting, present)
-        need = demands.need_of(meeting, one.during, sites)
-        claims.append(Claim(one, need, is_new=one.id in new))
-    return claims
+    some = [one for one in meeting.occurrences if _holds(one)]
+    needs = demands.needs_now(meeting, some)
+    return [Claim(one, need, is_new=one.id in new) for one, need in zip(some, needs, strict=True)]
 
 
 def _holds(one: Occurrence) -> bool:
@@ -413,9 +412,7 @@ def _holds(one: Occurrence) -> bool:
     return one.state not in lifecycle.ENDED and one.hold_until is not None
 
 
-def _take_anew(meeting: Meeting, claims: Sequence[Claim], removed: Sequence[Attendee]) -> None:
-    for claim in claims:
-        series.take_off(claim.occurrence, removed)
+def _take_anew(meeting: Meeting, claims: Sequence[Claim]) -> None:
     if claims:
         allocation.shift(claims, opening=meeting.state == MeetingState.SCHEDULED)
 
@@ -441,6 +438,12 @@ def _change_list(
         attendee.invited = False
     db.session.flush()
     db.session.expire(meeting, ["attendees"])
+    # Also of what holds nothing at present: it is this list that it will hold.
+    ahead = [one for one in meeting.occurrences if one.state not in lifecycle.ENDED]
+    if added:
+        allocation.enlist(ahead, {one.endpoint_id for one in added})
+    if removed:
+        allocation.strike(ahead, {one.endpoint_id for one in removed})
     return added, removed
 
 
@@ -451,6 +454,8 @@ def _change_words(meeting: Meeting, wanted: MeetingChange) -> None:
             setattr(meeting, name, value)
     if wanted.network is not None:
         meeting.network = wanted.network
+    if wanted.bridge is not None:
+        meeting.only_bridge = wanted.bridge
     if wanted.cascade is not None:
         meeting.may_cascade = wanted.cascade
     if wanted.rank is not None:
@@ -463,10 +468,13 @@ def _change_words(meeting: Meeting, wanted: MeetingChange) -> None:
 
 
 def _check_leader_again(
-    meeting: Meeting, was: Shape, claims: Sequence[Claim], wanted: MeetingChange, *, by: Account
+    meeting: Meeting, ready: _Prepared, wanted: MeetingChange, *, by: Account
 ) -> None:
-    """Ask after the chair's time only where the chair or the time is another one."""
-    if was.is_rechaired(Shape.of(meeting)):
+    """Ask after the chair's time where the chair or the time is another one, or it is put on."""
+    if ready.starting or ready.was.is_rechaired(Shape.of(meeting)):
         own = [one.id for one in meeting.occurrences]
-        times = [claim.need.during for claim in claims]
-        leaders.check(meeting.chair, times, (wanted.leader_reason or "", own), by=by)
+        times = [claim.need.during for claim in ready.claims]
+        reason = wanted.leader_reason or ""
+        if ready.starting is MeetingState.DRAFT:
+            reason = reason or meeting.leader_reason
+        leaders.check(meeting.chair, times, (reason, own), by=by)

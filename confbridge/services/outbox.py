@@ -23,6 +23,7 @@ from confbridge.models import (
     MailState,
     Meeting,
     Occurrence,
+    Reservation,
 )
 from confbridge.services import access, audit, links
 
@@ -54,6 +55,7 @@ class Telling:
     occurrence: Occurrence | None = None
     offers: tuple[datetime, ...] = ()
     until: datetime | None = None
+    partstat: str = ""  # what each is to have said; "": what it has
 
 
 def add(telling: Telling, to: Sequence[Attendee], *, organizer: Account | None = None) -> None:
@@ -73,6 +75,10 @@ def add(telling: Telling, to: Sequence[Attendee], *, organizer: Account | None =
         _supersede(letter, to)
     _, _, domain = parseaddr(config.in_force().mail_from)[1].partition("@")
     mails = [_mail(letter, attendee, now, domain) for attendee in to]
+    absent = _absences(telling) if letter.rrule else {}
+    for mail, attendee in zip(mails, to, strict=True):
+        mail["exdates"] = _written(absent.get(attendee.endpoint_id, ()))
+        mail["partstat"] = telling.partstat or mail["partstat"]
     if organizer is not None:
         mails.append(_mail_to_account(letter, organizer, now, domain))
     if mails:
@@ -106,6 +112,18 @@ def _letter(telling: Telling) -> Letter:
         offers=_written(telling.offers),
         until=telling.until,
     )
+
+
+def _absences(telling: Telling) -> dict[int, list[datetime]]:
+    """Return the dates of a series from which single endpoints were taken off (S14)."""
+    occurrences = {one.id: one.original for one in telling.meeting.occurrences}
+    asked = select(Reservation.occurrence_id, Reservation.endpoint_id).where(
+        Reservation.occurrence_id.in_(occurrences), ~Reservation.wanted
+    )
+    found: dict[int, list[datetime]] = {}
+    for number, endpoint in db.session.execute(asked):
+        found.setdefault(endpoint, []).append(occurrences[number or 0])
+    return found
 
 
 def _written(moments: Iterable[datetime]) -> str:
@@ -168,7 +186,7 @@ def copy_of(dispatch: Dispatch) -> Copy:
         reply_url=_reply_url(dispatch),
         original=letter.original,
         rrule=letter.rrule,
-        exdates=tuple(letter.left_out),
+        exdates=tuple(sorted({*letter.left_out, *mail.left_out})),
         related_to=letter.related_to,
         offers=tuple(letter.new_times),
         until=letter.until,
@@ -284,6 +302,7 @@ def _mail_to_account(
         "name": account.name,
         "role": "organizer",
         "partstat": "",
+        "exdates": "",
         "due": now,
     }
 

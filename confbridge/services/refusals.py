@@ -90,6 +90,7 @@ class Wanted:
     rank: str = ""
     own: frozenset[int] = frozenset()  # occurrences whose own holdings do not count
     names: dict[int, str] = field(default_factory=dict)  # codes of endpoints, by id
+    is_part: bool = False  # of a series: its bridge and cascade are decided for the whole of it
 
 
 def explain(wanted: Wanted, *, reader: Account) -> Refusal:
@@ -254,9 +255,8 @@ def _alternatives(wanted: Wanted, need: Need, bridges: Sequence[Bridge]) -> list
     found: list[Alternative] = []
     if need.during.end > clock.now():
         found += _another_time(wanted, need, same_day=True)
-        found += filter(None, [_another_bridge(wanted, need, bridges)])
-        found += filter(None, [_fewer(wanted, need, bridges)])
-        found += filter(None, [_as_cascade(wanted, need, bridges)])
+        kinds = [_fewer] if wanted.is_part else [_another_bridge, _fewer, _as_cascade]
+        found += filter(None, [kind(wanted, need, bridges) for kind in kinds])
     return found + _another_time(wanted, need, same_day=False)
 
 

@@ -12,7 +12,7 @@ from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.rsvp import Partstat, Via
 from confbridge.errors import Conflict, Invalid, NotFound, Phrase
 from confbridge.inputs.meetings import Answer
-from confbridge.models import Attendee, Meeting, Occurrence
+from confbridge.models import Attendee, Meeting
 from confbridge.services import allocation, audit, demands, holds, links
 from confbridge.services.allocation import Claim
 
@@ -71,7 +71,6 @@ def record(meeting: Meeting, attendee: Attendee, answer: Answer, *, via: Via, by
         raise Invalid(comment=Phrase("Say why you cannot come."))
     if answer.partstat is Partstat.NEEDS_ACTION:
         raise Invalid(partstat=Phrase("Choose an answer."))
-    held = not demands.has_given_back(meeting, attendee)
     attendee.partstat = answer.partstat
     attendee.comment = answer.comment
     comes = answer.partstat is not Partstat.DECLINED
@@ -79,40 +78,35 @@ def record(meeting: Meeting, attendee: Attendee, answer: Answer, *, via: Via, by
     attendee.headcount = answer.headcount if comes else None
     attendee.via = via
     attendee.answered_at = clock.now()
-    if held and demands.has_given_back(meeting, attendee):
-        _give_back(meeting, attendee)
-    elif not held and not demands.has_given_back(meeting, attendee):
-        _take_again(meeting)
+    _settle_slots(meeting, attendee)
     audit.record(
         by, "answered", f"meeting {meeting.uid}", f"{attendee.endpoint.code} {answer.partstat}"
     )
 
 
-def _give_back(meeting: Meeting, attendee: Attendee) -> None:
-    """Give back what a soft client held that has declined; who waits may have it."""
-    db.session.flush()
-    ahead = _ahead(meeting)
-    allocation.give_back(ahead, attendee.endpoint_id)
-    for one in ahead:
-        allocation.shrink(one, demands.need_now(meeting, one))
-        allocation.refresh(one)
-    holds.room_was_made()
-
-
-def _take_again(meeting: Meeting) -> None:
-    """Take again what was given back, for the endpoint comes after all.
+def _settle_slots(meeting: Meeting, attendee: Attendee) -> None:
+    """Give back what a soft client holds that has declined, or take it again if it comes after all.
 
     Raises Clash if it is taken meanwhile.
     """
-    db.session.flush()
-    ahead = _ahead(meeting)
-    allocation.shift([Claim(one, demands.need_now(meeting, one)) for one in ahead])
-    for one in ahead:
-        allocation.refresh(one)
-
-
-def _ahead(meeting: Meeting) -> list[Occurrence]:
+    gives_back = demands.has_given_back(meeting, attendee)
+    numbers = demands.holding(meeting, attendee, live=gives_back)
     now = clock.now()
-    return [
-        one for one in meeting.occurrences if one.state == MeetingState.SCHEDULED and one.ends > now
+    some = [
+        one
+        for one in meeting.occurrences
+        if one.id in numbers and one.state == MeetingState.SCHEDULED and one.ends > now
     ]
+    if not some:
+        return
+    db.session.flush()
+    needs = demands.needs_now(meeting, some)
+    if gives_back:
+        allocation.give_back(some, attendee.endpoint_id)
+        for one, need in zip(some, needs, strict=True):
+            allocation.shrink(one, need)
+        holds.room_was_made()
+    else:
+        allocation.shift([Claim(one, need) for one, need in zip(some, needs, strict=True)])
+    for one in some:
+        allocation.refresh(one)

@@ -18,7 +18,15 @@ from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.recurrence import Every, Rule, Weekday
 from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs.meetings import Invitee, MeetingChange, OccurrenceChange, series_of
-from confbridge.models import Account, Attendee, Exdate, Meeting, Occurrence, Offer, Reservation
+from confbridge.models import (
+    Account,
+    Attendee,
+    Exdate,
+    LetterKind,
+    Meeting,
+    Occurrence,
+    Offer,
+)
 from confbridge.services import (
     allocation,
     audit,
@@ -48,17 +56,17 @@ def change_one(meeting: Meeting, one: Occurrence, wanted: OccurrenceChange, *, b
     displaced: Sequence[Displaced] = []
     if wanted.displace:
         displaced = displacement.make_way(wanted.displace, [need], meeting.rank, by=by)
-    if during != was_at:
+    if is_back or during != was_at:
         leaders.check(meeting.chair, [during], (wanted.leader_reason, [one.id]), by=by)
     one.starts, one.ends = during.start, during.end
-    take_off(one, removed)
+    allocation.strike([one], {each.endpoint_id for each in removed})
     allocation.shift([Claim(one, need)])
     allocation.refresh(one)
     put_on(meeting, one)
     meeting.version += 1
     _tell_of_one(meeting, one, (added, removed), is_moved=is_back or during != was_at, by=by)
     audit.record(by.email, "occurrence changed", f"meeting {meeting.uid}", f"{one.original:%F %R}")
-    displacement.tell_displaced(displaced, one, by=by)
+    displacement.tell_displaced(displaced, meeting, by=by)
     holds.room_was_made()
     db.session.flush()
 
@@ -120,6 +128,7 @@ def cancel_following(meeting: Meeting, one: Occurrence, reason: str, *, by: Acco
         each.state, each.reason = MeetingState.CANCELLED, reason
     _cut(meeting, one)
     meeting.version += 1
+    invitations.tell_singles(meeting, LetterKind.CANCELLED, dropped, by=by)
     invitations.shorten(meeting, meeting.attendees, by=by, reason=reason)
     _settle(meeting, reason)
     audit.record(by.email, "series ended", f"meeting {meeting.uid}", reason)
@@ -147,21 +156,49 @@ def split(meeting: Meeting, one: Occurrence, *, by: Account) -> Meeting:
     db.session.flush()
     for attendee in meeting.attendees:
         db.session.add(_same_attendee(attendee, following))
-    exdates = [each for each in meeting.exdates if each.starts >= one.original]
-    following.exdates = [Exdate(starts=each.starts, missed=each.missed) for each in exdates]
+    following.exdates = _exdates_from(meeting, one)
     numbers = [each.id for each in moving]
     _cut(meeting, one)
     db.session.flush()
     for each in moving:
-        each.state = MeetingState.DRAFT
+        if each.state == MeetingState.SCHEDULED:  # what is postponed stays so
+            each.state = MeetingState.DRAFT
     db.session.flush()
     moved = update(Occurrence).where(Occurrence.id.in_(numbers))
     db.session.execute(moved.values(meeting_id=following.id))
     db.session.expire(meeting, ["occurrences"])
     db.session.expire(following, ["occurrences", "attendees"])
+    _settle(meeting, "")
     meeting.version += 1
     audit.record(by.email, "series split", f"meeting {meeting.uid}", following.uid)
     return following
+
+
+def tell_of_split(meeting: Meeting, following: Meeting, *, by: Account) -> None:
+    """Tell all that the old series ends; who came to single meetings of it is told of each."""
+    meeting.sequence += 1
+    singles = {each.endpoint_id for each in meeting.attendees if not each.everywhere}
+    if singles:
+        members = demands.members(following.occurrences)
+        for one in following.occurrences:
+            some = [
+                each
+                for each in meeting.attendees
+                if not each.everywhere and each.endpoint_id in members[one.id]
+            ]
+            invitations.withdraw_single(meeting, one, some, by=by)
+    invitations.shorten(meeting, meeting.attendees, by=by)
+
+
+def _exdates_from(meeting: Meeting, one: Occurrence) -> list[Exdate]:
+    """Return the dates left out from this one on, also those that were called off by themselves."""
+    missed = {each.starts: each.missed for each in meeting.exdates if each.starts >= one.original}
+    called_off = {
+        each.original: False
+        for each in meeting.occurrences
+        if each.original >= one.original and each.state in lifecycle.ENDED
+    }
+    return [Exdate(starts=at, missed=why) for at, why in sorted((called_off | missed).items())]
 
 
 def is_first(meeting: Meeting, one: Occurrence) -> bool:
@@ -203,26 +240,45 @@ def retime(meeting: Meeting, wanted: MeetingChange) -> list[Occurrence]:
     old = _starts(meeting)
     mapping = _matched(old, new, zone)
     exdates = _exdates(meeting, wanted, mapping, new)
-    covered = set(exdates)
-    dropped = []
-    for one in meeting.occurrences:
-        target = mapping.get(one.original)
-        if one.state in lifecycle.ENDED:
-            one.original = target or one.original
-            covered.add(one.original)
-        elif target is None or target in exdates:
-            dropped.append(one)
-        else:
-            if not one.is_moved:
-                one.starts, one.ends = target, target + first.lasts
-            one.original = target
-            covered.add(target)
+    dropped, covered = _moved(meeting, mapping, {*new}, {*exdates}, first.lasts)
     meeting.starts, meeting.ends, meeting.rrule = first.start, first.end, rrule
     meeting.exdates = [Exdate(starts=one, missed=missed) for one, missed in exdates.items()]
     allocation.release(dropped)
     for one in dropped:
         one.state = MeetingState.CANCELLED
     return _fresh(meeting, [one for one in new if one not in covered], first.lasts)
+
+
+def _moved(
+    meeting: Meeting,
+    mapping: Mapping[datetime, datetime],
+    new: set[datetime],
+    left_out: set[datetime],
+    lasts: timedelta,
+) -> tuple[list[Occurrence], set[datetime]]:
+    """Put each occurrence where it belongs; return who is dropped, and the starts dealt with."""
+    covered = set(left_out)
+    dropped = []
+    for one in meeting.occurrences:
+        target = mapping.get(one.original)
+        was_called_off = one.state == MeetingState.CANCELLED and one.reason
+        if was_called_off or one.state == MeetingState.OVER:
+            one.original = target or one.original
+            covered.add(one.original)
+        elif one.state == MeetingState.CANCELLED:  # the rule had dropped it; perhaps not any more
+            target = target or (one.original if one.original in new else None)
+            if target is not None and target not in covered:
+                one.state, one.original = meeting.state, target
+                one.starts, one.ends = target, target + lasts
+                covered.add(target)
+        elif target is None or target in left_out:
+            dropped.append(one)
+        else:
+            if not one.is_moved:
+                one.starts, one.ends = target, target + lasts
+            one.original = target
+            covered.add(target)
+    return dropped, covered
 
 
 def put_on(meeting: Meeting, one: Occurrence) -> None:
@@ -407,16 +463,6 @@ def _list_of_one(
     db.session.flush()
     db.session.expire(meeting, ["attendees"])
     return added, removed
-
-
-def take_off(one: Occurrence, removed: Sequence[Attendee]) -> None:
-    """Let these endpoints have no part in the occurrence any more."""
-    if removed:
-        gone = update(Reservation).where(
-            Reservation.occurrence_id == one.id,
-            Reservation.endpoint_id.in_([each.endpoint_id for each in removed]),
-        )
-        db.session.execute(gone.values(live=False, wanted=False))
 
 
 def _tell_of_one(

@@ -14,7 +14,7 @@ from confbridge.domain.lifecycle import ENDED
 from confbridge.domain.rank import Rank
 from confbridge.domain.recurrence import WEEKDAYS
 from confbridge.doors import Refused, status_of
-from confbridge.errors import Conflict, Invalid, Phrase, StaleVersion
+from confbridge.errors import Conflict, Invalid, NotAllowed, Phrase, StaleVersion
 from confbridge.inputs import forms, parse
 from confbridge.inputs.meetings import AvailabilityQuery, MeetingChange, MeetingDraft
 from confbridge.models import Endpoint, Meeting
@@ -66,6 +66,8 @@ def create() -> ResponseReturnValue:
         return _form(form, chosen, refused=error), status_of(error)
     except Conflict as error:
         return _form(form, chosen, problems={"displace": error.phrase}), status_of(error)
+    except NotAllowed as error:
+        return _form(form, chosen, problems={"rank": error.phrase}), status_of(error)
     return after_change(go_to=url_for("meetings.show", uid=meeting.uid))
 
 
@@ -89,7 +91,7 @@ def edit(uid: str) -> ResponseReturnValue:
 
 
 @pages.post("/<uid>/edit")
-def change(uid: str) -> ResponseReturnValue:
+def change(uid: str) -> ResponseReturnValue:  # noqa: PLR0911 - one for each refusal
     me = account()
     meeting = access.meeting(me, uid)
     access.check_may_change(me, meeting)
@@ -111,6 +113,8 @@ def change(uid: str) -> ResponseReturnValue:
         return _form(form, chosen, meeting=meeting, refused=error), 409
     except Conflict as error:
         return _form(form, chosen, meeting=meeting, problems={"displace": error.phrase}), 409
+    except NotAllowed as error:
+        return _form(form, chosen, meeting=meeting, problems={"rank": error.phrase}), 403
     return after_change(go_to=url_for("meetings.show", uid=uid))
 
 
@@ -139,15 +143,14 @@ def _look(form: Fields, chosen: Sequence[str], meeting: Meeting | None = None) -
         query = parse(AvailabilityQuery, forms.times(form, chosen, zone))
         known = register.endpoints_named(query.endpoints, meeting.attendees if meeting else ())
         draft = parse(MeetingDraft, {"title": "-", **_timed(form, chosen)})
+        me = account()
+        wanted = meetings.wanted_by(draft, me, instead_of=meeting)
     except Invalid as error:
         return empty | {"unfit": [*error.problems.values()][:1]}
-    me = account()
-    wanted = meetings.wanted_by(draft, me)
-    if meeting is not None:
-        own = frozenset(one.id for one in meeting.occurrences)
-        wanted = refusals.Wanted(**{**vars(wanted), "own": own})
+    except NotAllowed as error:
+        return empty | {"unfit": [error.phrase]}
     clashes: list[Obstacle] = refusals.obstacles(wanted, reader=me)
-    found: Found = availability.answer(query, known)
+    found: Found = availability.answer(query, known, but=wanted.own)
     title = form.get("title", "").strip()
     return {
         "found": found,
@@ -168,8 +171,10 @@ def _timed(form: Fields, chosen: Sequence[str]) -> dict[str, object]:
 
 def _alike(title: str, draft: MeetingDraft, meeting: Meeting | None) -> Sequence[Alike]:
     me = account()
-    host = access.host(me, draft.host or me.organisation.code)
-    own = meeting.id if meeting else 0
+    if meeting:
+        host, own = meeting.host, meeting.id
+    else:
+        host, own = access.host(me, draft.host or me.organisation.code), 0
     return leaders.duplicates(title, host.id, draft.during, reader=me, but=own)
 
 
@@ -271,7 +276,7 @@ def _wanted(meeting: Meeting, form: Fields, chosen: Sequence[str]) -> MeetingCha
     given = forms.meeting(form, chosen, config.in_force().zone)
     for name in ("host", "max_misses"):
         given.pop(name, None)
-    if local(meeting.starts) == form.get("start", "")[:16] and meeting.state == "scheduled":
+    if local(meeting.starts) == form.get("start", "")[:16]:
         given.pop("start", None)
     if not given.get("rrule"):
         given["rrule"], given["exdates"] = "", []

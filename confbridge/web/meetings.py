@@ -281,7 +281,8 @@ def _after(args: Mapping[str, str]) -> tuple[datetime, int] | None:
     """Return the place in the list after which to go on, or None for its beginning."""
     when, _, number = args.get("after", "").rpartition("_")
     try:
-        return (datetime.fromisoformat(when), int(number)) if when else None
+        moment = datetime.fromisoformat(when) if when else None
+        return (moment, int(number)) if moment and moment.tzinfo else None
     except ValueError:
         return None
 

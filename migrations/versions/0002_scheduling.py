@@ -403,6 +403,7 @@ def changed_mail() -> None:
     )
     with op.batch_alter_table("letters") as batch:
         batch.create_foreign_key(op.f("fk_letters_occurrence_id_occurrences"), "occurrences", ["occurrence_id"], ["id"])
+    added("mails", [text("exdates")])
     with op.batch_alter_table("mails") as batch:
         batch.alter_column("attendee_id", existing_type=sa.Integer(), nullable=True)
 
@@ -426,6 +427,7 @@ def downgrade():
         run([f"DROP TRIGGER {name}" for name in names])
     run(["DELETE FROM mails WHERE attendee_id IS NULL", "DELETE FROM reservations WHERE occurrence_id IS NULL"])
     with op.batch_alter_table("mails") as batch:
+        batch.drop_column("exdates")
         batch.alter_column("attendee_id", existing_type=sa.Integer(), nullable=False)
     with op.batch_alter_table("letters") as batch:
         batch.drop_constraint(op.f("fk_letters_occurrence_id_occurrences"), type_="foreignkey")
