@@ -8,7 +8,7 @@ import hashlib
 from flask import Flask
 from flask_migrate import Migrate
 
-from confbridge import api, cli, jobs, models, web
+from confbridge import api, cli, doors, jobs, models, web
 from confbridge.config import HOUSE, Settings, from_environment, put_in_force
 from confbridge.database import db, engine_options, seal_with
 
@@ -23,6 +23,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or from_environment()
     put_in_force(settings)
     app = Flask(__name__, template_folder=str(HOUSE / "templates"))
+    app.url_map.converters["int"] = doors.RowNumber
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,

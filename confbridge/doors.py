@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale, gettext
+from werkzeug.routing import IntegerConverter, Map
 
 from confbridge import config
 from confbridge.database import attempt
@@ -42,6 +43,7 @@ STATUS = {
 }
 TAKEN = Phrase("An endpoint or a bridge is not free at that time.")
 NEEDS_REASON = Phrase("The chair is in another meeting at that time. Say why both shall be held.")
+MOST_ROWS = 2**31 - 1
 BAD_GATEWAY = 502  # the rest: a bridge or mail server that let us down
 
 
@@ -52,6 +54,13 @@ class Refused(Conflict):
         soft = bool(refusal.clashes) and all(one.is_soft for one in refusal.clashes)
         super().__init__(NEEDS_REASON if soft else TAKEN)
         self.refusal = refusal
+
+
+class RowNumber(IntegerConverter):
+    """The number of a row in an address; one that no database could have is no page."""
+
+    def __init__(self, map: Map, *args: Any, **rest: Any) -> None:
+        super().__init__(map, *args, **{"max": MOST_ROWS, **rest})
 
 
 def status_of(error: ConfbridgeError) -> int:
@@ -105,8 +114,13 @@ def change(uid: str, wanted: MeetingChange, *, by: Account, version: int | None)
     try:
         return attempt(deed)
     except Clash as clash:
-        need = trial(lambda: meetings.wanted_after(access.meeting(by, uid), wanted))
-        raise Refused(refusals.explain(need, reader=by)) from clash
+        raise change_refused(uid, wanted, by=by) from clash
+
+
+def change_refused(uid: str, wanted: MeetingChange, *, by: Account) -> Refused:
+    """Return the explained refusal of a change that has just clashed."""
+    need = trial(lambda: meetings.wanted_after(access.meeting(by, uid), wanted))
+    return Refused(refusals.explain(need, reader=by))
 
 
 def change_occurrence(
@@ -125,8 +139,13 @@ def change_occurrence(
     try:
         return attempt(deed)
     except Clash as clash:
-        need = trial(lambda: _wanted_of_one(uid, number, wanted, by))
-        raise Refused(refusals.explain(need, reader=by)) from clash
+        raise occurrence_refused(uid, number, wanted, by=by) from clash
+
+
+def occurrence_refused(uid: str, number: int, wanted: OccurrenceChange, *, by: Account) -> Refused:
+    """Return the explained refusal of a change of one occurrence that has just clashed."""
+    need = trial(lambda: _wanted_of_one(uid, number, wanted, by))
+    return Refused(refusals.explain(need, reader=by))
 
 
 def _wanted_of_one(uid: str, number: int, wanted: OccurrenceChange, by: Account) -> Wanted:
@@ -148,8 +167,7 @@ def hold(uid: str, minutes: int | None, *, by: Account, version: int | None) -> 
     try:
         return attempt(deed)
     except Clash as clash:
-        need = trial(lambda: meetings.wanted_after(access.meeting(by, uid), MeetingChange()))
-        raise Refused(refusals.explain(need, reader=by)) from clash
+        raise change_refused(uid, MeetingChange(), by=by) from clash
 
 
 def drain(code: str, *, by: Account) -> tuple[Bridge, list[Affected]]:

@@ -215,7 +215,7 @@ def _checked_rule(rule: Rule) -> Rule:
     if rule.count is not None and rule.until is not None:
         _refuse(Phrase("COUNT and UNTIL exclude each other."))
     if rule.count is None and rule.until is None:
-        _refuse(Phrase("A series must end: add COUNT or UNTIL."))
+        _refuse(Phrase("A series must end: say how many times, or until when (COUNT or UNTIL)."))
     if rule.weekdays and rule.month_days:
         _refuse(Phrase("BYDAY together with BYMONTHDAY is not supported."))
     if rule.places and not rule.weekdays:

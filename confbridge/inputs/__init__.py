@@ -67,6 +67,8 @@ def _said(mistake: str, context: dict[str, Any]) -> Phrase:  # noqa: PLR0911
         case "enum" | "literal_error":
             return Phrase("Choose one of: %(choices)s.", choices=context["expected"])
         case _ if mistake.startswith(("datetime", "date")):
-            return Phrase("This is not a date and time such as 2026-11-23T08:00:00+07:00.")
+            return Phrase(
+                "This is not a date and time. Choose one, or write it as 2026-11-23T08:00:00+07:00."
+            )
         case _:
             return Phrase("This makes no sense here.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
@@ -12,7 +12,7 @@ from confbridge.domain.directory import EndpointKind
 from confbridge.domain.rank import Rank
 from confbridge.errors import Phrase
 from confbridge.inputs import Draft
-from confbridge.inputs.text import Code, Email, Line, Moment, Reason, Title, mistake
+from confbridge.inputs.text import Code, Day, Email, Line, Moment, Reason, Title, mistake
 
 Networks = Annotated[tuple[Code, ...], Field(min_length=1, max_length=20)]
 Seats = Annotated[int, Field(ge=0, le=10_000)]
@@ -122,7 +122,7 @@ class Weights(Draft):
 class DecidedDay(Draft):
     """A day that is worked, or off, by decision; `basis` is the document."""
 
-    day: date
+    day: Day
     worked: bool
     basis: Line = ""
 

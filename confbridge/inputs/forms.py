@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from confbridge.domain.recurrence import WEEKDAYS
 from confbridge.domain.rsvp import Role
+from confbridge.inputs.text import EARLIEST, LATEST
 
 FORM_TIME = "%Y-%m-%dT%H:%M"
 PLAIN = ("title", "agenda", "chair", "host", "minutes", "guest_ports")
@@ -52,10 +53,16 @@ def meeting(form: Form, chosen: Sequence[str], zone: ZoneInfo) -> dict[str, Any]
     if repetition := rule(form, draft.get("start"), zone):
         draft["rrule"] = repetition
         draft["exdates"] = left_out(form, draft.get("start"), zone)
-    if numbers := form.getlist("displace"):
-        reason = form.get("displace_reason", "")
-        draft["displace"] = {"reason": reason, "occurrences": numbers}
+    draft |= displacement(form)
     return draft
+
+
+def displacement(form: Form) -> dict[str, Any]:
+    """Return what shall give way; boxes that are ticked mean nothing to any other button."""
+    if form.get("intent", "") != "displace":
+        return {}
+    reason, numbers = form.get("displace_reason", ""), form.getlist("displace")
+    return {"displace": {"reason": reason, "occurrences": numbers}}
 
 
 def invitees(form: Form, chosen: Sequence[str]) -> list[dict[str, Any]]:
@@ -136,17 +143,19 @@ def times(form: Form, chosen: Sequence[str], zone: ZoneInfo) -> dict[str, Any]:
 def in_zone(text: str, zone: ZoneInfo) -> datetime | str:
     """Return the moment that a browser's field names, or the text if it names none."""
     try:
-        return datetime.strptime(text[:16], FORM_TIME).replace(tzinfo=zone)
+        found = datetime.strptime(text[:16], FORM_TIME).replace(tzinfo=zone)
     except ValueError:
         return text  # the draft refuses it, together with whatever else is wrong
+    return found if EARLIEST <= found.year <= LATEST else text
 
 
 def _day(text: str) -> datetime | None:
     for pattern in ("%Y-%m-%d", "%d/%m/%Y"):
         try:
-            return datetime.strptime(text, pattern)  # noqa: DTZ007 - the zone is added above
+            found = datetime.strptime(text, pattern)  # noqa: DTZ007 - the zone is added above
         except ValueError:
             continue
+        return found if EARLIEST <= found.year <= LATEST else None
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, Field
@@ -66,6 +66,13 @@ def _email(text: str) -> str:
     return text
 
 
+def _possible_day(day: date) -> date:
+    if not EARLIEST <= day.year <= LATEST:
+        raise mistake(Phrase("Choose a year from 1970 to 2200."))
+    return day
+
+
+Day = Annotated[date, AfterValidator(_possible_day)]
 Moment = Annotated[AwareDatetime, AfterValidator(_possible)]
 Title = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_one_line)]
 Line = Annotated[str, Field(max_length=300), AfterValidator(_one_line)]

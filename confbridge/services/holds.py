@@ -192,10 +192,16 @@ def offer_back(cause: Sequence[Occurrence]) -> None:
 
 def listed(account: Account) -> Sequence[Meeting]:
     """Return drafts, what waits and what is postponed, of those that `account` runs."""
+    some_postponed = (
+        select(Occurrence.id)
+        .where(Occurrence.meeting_id == Meeting.id)
+        .where(Occurrence.state == MeetingState.POSTPONED, Occurrence.ends > clock.now())
+        .exists()
+    )
     asked = (
         select(Meeting)
         .where(access.meeting_is_own(account))
-        .where(Meeting.state.in_(MAY_HOLD) | Meeting.waiting_since.is_not(None))
+        .where(Meeting.state.in_(MAY_HOLD) | Meeting.waiting_since.is_not(None) | some_postponed)
         .order_by(Meeting.starts, Meeting.id)
         .limit(200)
     )

@@ -15,7 +15,7 @@ from confbridge.domain.capacity import PORT, Profile
 from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.placement import AllocationRole
-from confbridge.errors import Clash, Conflict, Crossed, NotFound, Phrase
+from confbridge.errors import Clash, Conflict, Crossed, Invalid, NotFound, Phrase
 from confbridge.inputs.directory import Maintenance
 from confbridge.models import (
     Account,
@@ -102,11 +102,13 @@ def maintain_bridge(bridge: Bridge, wanted: Maintenance, *, by: Account) -> list
 
     Nothing is changed if something cannot be moved.
 
-    Raises NotMovable, Conflict.
+    Raises NotMovable, Conflict, Invalid.
     """
     during = Interval(wanted.start, wanted.end)
     if during.end <= clock.now():
         raise Conflict(Phrase("That time is over."))
+    if wanted.ports_left > bridge.ports:
+        raise Invalid(ports_left=Phrase("This must be at most %(most)s.", most=bridge.ports))
     if any(one.during.overlaps(during) for one in blocks(bridge)):
         raise Conflict(Phrase("There is maintenance at that time already."))
     numbers = on_bridge(bridge, during)

@@ -249,6 +249,7 @@ def wanted_by(draft: MeetingDraft, by: Account, *, instead_of: Meeting | None = 
         leader_reason=draft.leader_reason,
         rank=rules.rank_for(host, draft.rank),
         names={one.id: code for code, one in endpoints.items()},
+        leaves_out=bool(draft.exdates),
         own=frozenset(one.id for one in instead_of.occurrences) if instead_of else frozenset(),
     )
 
@@ -286,7 +287,7 @@ def wanted_of_one(
             if wanted.start:
                 one.starts, one.ends = one.original, one.original + meeting.during.lasts
             whole = whole.model_copy(update={"state": "scheduled"})
-        return wanted_after(meeting, whole)
+        return replace(wanted_after(meeting, whole), is_part=True)
     need = series.need_of_one(meeting, one, wanted)
     found = _wanted(meeting, [need], frozenset({one.id}), wanted.leader_reason)
     return replace(found, is_part=True)
@@ -305,6 +306,7 @@ def _wanted(
         rank=meeting.rank,
         own=own,
         names={one.endpoint_id: one.endpoint.code for one in meeting.attendees},
+        leaves_out=bool(meeting.exdates),
     )
 
 

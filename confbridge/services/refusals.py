@@ -18,7 +18,15 @@ from confbridge.domain.workdays import Workdays
 from confbridge.errors import Phrase
 from confbridge.models import Account, Bridge, Endpoint, Meeting, Occurrence, Reservation
 from confbridge.models.meeting import LONGEST
-from confbridge.services import access, availability, displacement, hosts, leaders, rules
+from confbridge.services import (
+    access,
+    allocation,
+    availability,
+    displacement,
+    hosts,
+    leaders,
+    rules,
+)
 from confbridge.services.availability import Quest, moved
 from confbridge.services.demands import Need
 from confbridge.services.displacement import Lower
@@ -27,7 +35,8 @@ Kind = Literal["endpoint", "ports", "leader", "maintenance", "network"]
 Change = Literal["time", "bridge", "fewer_endpoints", "cascade", "day"]
 
 MOST_CLASHES = 200
-SAME_DAY, OTHER_DAYS = 3, 3
+SAME_DAY = OTHER_DAYS = 3
+SERIES_TRIES = 40  # the quarters of an hour of a working day
 HORIZON = timedelta(days=14)
 
 
@@ -76,6 +85,8 @@ class Refusal:
     clashes: Sequence[Obstacle]
     alternatives: Sequence[Alternative] = ()
     lower: Sequence[Lower] = field(default_factory=list)
+    is_series: bool = False
+    missed: int = 0  # dates of a series that clash, if the others do not
     needs_cascade: bool = False  # only linked bridges would do, and none here can be linked
 
 
@@ -90,6 +101,7 @@ class Wanted:
     rank: str = ""
     own: frozenset[int] = frozenset()  # occurrences whose own holdings do not count
     names: dict[int, str] = field(default_factory=dict)  # codes of endpoints, by id
+    leaves_out: bool = False  # dates by their hour: at another hour they would be held
     is_part: bool = False  # of a series: its bridge and cascade are decided for the whole of it
 
 
@@ -105,10 +117,18 @@ def explain(wanted: Wanted, *, reader: Account) -> Refusal:
     lower = None
     if wanted.rank and hard:
         lower = displacement.could_give_way(wanted.needs, wanted.rank, but=wanted.own)
+    is_series = len(wanted.needs) > 1
+    misses = _misses(wanted.needs, wanted) if is_series and hard else 0
+    if is_series and hard:
+        alternatives = _another_hour(wanted)
+    else:
+        alternatives = _alternatives(wanted, single, bridges) if single else []
     return Refusal(
         clashes=clashes,
-        alternatives=_alternatives(wanted, single, bridges) if single else [],
+        alternatives=alternatives,
         lower=lower or [],
+        is_series=is_series,
+        missed=misses if misses < len(wanted.needs) else 0,
         needs_cascade=_needs_cascade(wanted, bridges),
     )
 
@@ -257,10 +277,48 @@ def _alternatives(wanted: Wanted, need: Need, bridges: Sequence[Bridge]) -> list
         found += _another_time(wanted, need, same_day=True)
         kinds = [_fewer] if wanted.is_part else [_another_bridge, _fewer, _as_cascade]
         found += filter(None, [kind(wanted, need, bridges) for kind in kinds])
-    return found + _another_time(wanted, need, same_day=False)
+    return found + _another_time(wanted, need, same_day=False, limit=OTHER_DAYS)
 
 
-def _another_time(wanted: Wanted, need: Need, *, same_day: bool) -> list[Alternative]:
+def _misses(needs: Sequence[Need], wanted: Wanted) -> int:
+    """Return how many of these dates cannot be held."""
+    return sum(one is None for one in allocation.plan(needs, but=wanted.own))
+
+
+def _another_hour(wanted: Wanted) -> list[Alternative]:
+    """Return other hours at which every date of a series can be held, on the same days."""
+    if wanted.leaves_out:
+        return []
+    first = wanted.needs[0]
+    engaged = _engagement_check(wanted)
+    plans = allocation.plan(wanted.needs, but=wanted.own)
+    clashing = [need for need, there in zip(wanted.needs, plans, strict=True) if there is None]
+    found = []
+    for one in _another_time(wanted, first, same_day=True, limit=SERIES_TRIES):
+        shift = one.during.start - first.during.start
+        # Those that clashed first: most hours fail there, and are done with.
+        if all(_all_fit(_shifted(some, shift), wanted) for some in (clashing, wanted.needs)) and (
+            not any(engaged(need.during) for need in _shifted(wanted.needs, shift))
+        ):
+            found.append(one)
+        if len(found) == SAME_DAY:
+            break
+    return found
+
+
+def _shifted(needs: Sequence[Need], shift: timedelta) -> list[Need]:
+    return [
+        moved(need, Interval(need.during.start + shift, need.during.end + shift)) for need in needs
+    ]
+
+
+def _all_fit(needs: Sequence[Need], wanted: Wanted) -> bool:
+    return not _misses(needs, wanted)
+
+
+def _another_time(
+    wanted: Wanted, need: Need, *, same_day: bool, limit: int = SAME_DAY
+) -> list[Alternative]:
     zone = config.in_force().zone
     now = clock.now()
     midnight = need.during.start.astimezone(zone).replace(hour=0, minute=0, second=0)
@@ -272,7 +330,7 @@ def _another_time(wanted: Wanted, need: Need, *, same_day: bool) -> list[Alterna
         need=need,
         required=frozenset(need.endpoints),
         within=Interval(max(start, now), end),
-        limit=SAME_DAY if same_day else OTHER_DAYS,
+        limit=limit,
         hours=_hours(need),
         but=wanted.own,
         near=need.during.start if same_day else None,

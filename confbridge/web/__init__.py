@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from confbridge import config
 from confbridge.doors import plain_problem, say, status_of
-from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn
+from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn, StaleVersion
 from confbridge.web import (
     booking,
     bridges,
@@ -109,7 +109,10 @@ def refusal(error: ConfbridgeError) -> ResponseReturnValue:
     problems = error.problems if isinstance(error, Invalid) else {}
     status = status_of(error)
     text = say(error.phrase) if not problems else gettext("Some of this cannot be used.")
-    return render_template("error.html", text=text, problems=problems, status=status), status
+    uid = (request.view_args or {}).get("uid") if isinstance(error, StaleVersion) else None
+    back = url_for("meetings.show", uid=uid) if uid else ""
+    shown = {"text": text, "problems": problems, "status": status, "back": back}
+    return render_template("error.html", **shown), status
 
 
 def stale_form(_error: CSRFError) -> ResponseReturnValue:

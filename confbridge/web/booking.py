@@ -34,6 +34,8 @@ from confbridge.services.refusals import Obstacle
 from confbridge.web.render import after_change, page
 from confbridge.web.session import account
 
+MOST_DIGITS = 9  # of a version
+
 pages = Blueprint("booking", __name__, url_prefix="/meetings")
 
 Fields = MultiDict[str, str]
@@ -55,13 +57,17 @@ def create() -> ResponseReturnValue:
     chosen = _chosen(form)
     if "use" in form or form.get("intent") == "times":
         return _form(form, chosen, found=_look(form, chosen))
+    given = forms.meeting(form, chosen, config.in_force().zone)
+    if form.get("intent") in {"draft", "wait"}:
+        given |= {"state": "draft", "wait": form.get("intent") == "wait"}
     try:
-        given = forms.meeting(form, chosen, config.in_force().zone)
-        if form.get("intent") in {"draft", "wait"}:
-            given |= {"state": "draft", "wait": form.get("intent") == "wait"}
         meeting = doors.book(parse(MeetingDraft, given), by=me)
     except Invalid as error:
-        return _form(form, chosen, problems=error.problems), status_of(error)
+        again = None
+        if _is_of_displacing(error):
+            draft = parse(MeetingDraft, {**given, "displace": None})
+            again = doors.refused(draft, by=me)
+        return _form(form, chosen, problems=error.problems, refused=again), status_of(error)
     except Refused as error:
         return _form(form, chosen, refused=error), status_of(error)
     except Conflict as error:
@@ -103,7 +109,12 @@ def change(uid: str) -> ResponseReturnValue:  # noqa: PLR0911 - one for each ref
         wanted = _wanted(meeting, form, chosen)
         doors.change(uid, wanted, by=me, version=version())
     except Invalid as error:
-        return _form(form, chosen, meeting=meeting, problems=error.problems), 422
+        again = None
+        if _is_of_displacing(error):
+            form.setlist("intent", [])
+            again = doors.change_refused(uid, _wanted(meeting, form, chosen), by=me)
+            meeting = access.meeting(me, uid)
+        return _form(form, chosen, meeting=meeting, problems=error.problems, refused=again), 422
     except StaleVersion as error:
         meeting = access.meeting(me, uid)
         form["version"] = str(meeting.version)
@@ -120,8 +131,13 @@ def change(uid: str) -> ResponseReturnValue:  # noqa: PLR0911 - one for each ref
 
 def version() -> int | None:
     """Return the version of the meeting that a form was filled in for."""
-    text = request.form.get("version", "")
+    text = request.form.get("version", "")[:MOST_DIGITS]
     return int(text) if text.isdecimal() else None
+
+
+def _is_of_displacing(error: Invalid) -> bool:
+    """Say whether all that is wrong is who shall give way, or why: the refusal is shown again."""
+    return all(field.partition(".")[0] == "displace" for field in error.problems)
 
 
 def local(moment: datetime) -> str:

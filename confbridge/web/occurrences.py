@@ -13,8 +13,8 @@ from confbridge.doors import Refused
 from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs import forms, parse
 from confbridge.inputs.meetings import Cancellation, OccurrenceChange
-from confbridge.services import access, demands, endpoints, meetings
-from confbridge.web.booking import local, version
+from confbridge.services import access, demands, displacement, endpoints, meetings, series
+from confbridge.web.booking import Fields, local, version
 from confbridge.web.render import after_change, page
 from confbridge.web.session import account
 
@@ -23,16 +23,19 @@ pages = Blueprint("occurrences", __name__, url_prefix="/meetings/<uid>/occurrenc
 
 @pages.get("/<int:number>")
 def edit(uid: str, number: int) -> str:
-    return _form(uid, number, {})
+    return _form(uid, number, None)
 
 
 @pages.post("/<int:number>")
 def change(uid: str, number: int) -> ResponseReturnValue:
     me = account()
-    form = request.form.to_dict()
+    form = Fields(request.form)
+    for code in form.get("without", "").split():
+        form.setlist("endpoint", [one for one in form.getlist("endpoint") if one != code])
     given: dict[str, object] = {
         "following": form.get("scope") == "following",
         "leader_reason": form.get("leader_reason", ""),
+        **forms.displacement(form),
     }
     meeting = access.meeting(me, uid)
     known = {each.endpoint.code: each for each in meeting.attendees}
@@ -40,7 +43,7 @@ def change(uid: str, number: int) -> ResponseReturnValue:
         {"code": code, "role": known[code].role, "ports": known[code].ports}
         if code in known
         else {"code": code}
-        for code in request.form.getlist("endpoint")
+        for code in form.getlist("endpoint")
     ]
     one = meetings.occurrence_of(meeting, number)
     start = form.get("take") or form.get("start", "")
@@ -52,11 +55,15 @@ def change(uid: str, number: int) -> ResponseReturnValue:
         wanted = parse(OccurrenceChange, given)
         found = doors.change_occurrence(uid, number, wanted, by=me, version=version())
     except Invalid as error:
-        return _form(uid, number, form, problems=error.problems), 422
+        again = None
+        if all(field.partition(".")[0] == "displace" for field in error.problems):
+            wanted = parse(OccurrenceChange, {**given, "displace": None})
+            again = doors.occurrence_refused(uid, number, wanted, by=me)
+        return _form(uid, number, form, problems=error.problems, refused=again), 422
     except Refused as error:
         return _form(uid, number, form, refused=error), 409
     except Conflict as error:
-        return _form(uid, number, form, problems={"start": error.phrase}), 409
+        return _form(uid, number, form, problems={"displace": error.phrase}), 409
     return after_change(go_to=url_for("meetings.show", uid=found.uid))
 
 
@@ -68,7 +75,7 @@ def cancel(uid: str, number: int) -> ResponseReturnValue:
     try:
         wanted = parse(Cancellation, given)
     except Invalid as error:
-        return _form(uid, number, {}, problems=error.problems), 422
+        return _form(uid, number, None, problems=error.problems), 422
 
     def deed() -> None:
         meeting = access.meeting(me, uid, to_change=True, version=version())
@@ -82,7 +89,7 @@ def cancel(uid: str, number: int) -> ResponseReturnValue:
 def _form(
     uid: str,
     number: int,
-    given: Mapping[str, str],
+    given: Fields | None,
     *,
     problems: Mapping[str, Phrase] | None = None,
     refused: Refused | None = None,
@@ -96,14 +103,26 @@ def _form(
         "minutes": str(round(one.during.lasts.total_seconds() / 60)),
         "version": str(meeting.version),
     }
-    chosen = demands.members([one])[one.id]
+    listed = endpoints.listed_with(meeting)
+    if given is None:
+        chosen = demands.members([one])[one.id]
+    else:
+        ticked = set(given.getlist("endpoint"))
+        chosen = {each.id for each in listed if each.code in ticked}
+    form = given.copy() if given else Fields()
+    for name, value in usual.items():
+        form.setdefault(name, value)
+    if form.get("take"):
+        form["start"] = form["take"]
     return page(
         "occurrences/edit.html",
         meeting=meeting,
         occurrence=one,
-        form=usual | dict(given),
-        endpoints=endpoints.listed_with(meeting),
+        form=form,
+        endpoints=listed,
         chosen=chosen,
-        problems=problems or {},
+        problems={name.partition(".")[0]: said for name, said in (problems or {}).items()},
+        offers=displacement.offers_of(one) if one.state == "postponed" else [],
+        can_change=one.state in series.CHANGEABLE,
         refusal=refused.refusal if refused else None,
     )

@@ -329,3 +329,34 @@ def test_a_stranger_changes_nothing_of_it(client, ann, cast):
     bob = factories.token(cast.bob)
     answer = client.patch(f"{URL}/{made['uid']}/occurrences/{one}", json={}, headers=bob)
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"start": "9999-12-31T23:59:00+00:00"},
+        {"start": "0001-01-01T00:00:00+14:00"},
+        {"rrule": "FREQ=DAILY;COUNT=2", "exdates": ["0001-01-01T00:00:00+00:00"]},
+        {"displace": {"reason": "x", "occurrences": [2**40]}},
+        {"displace": {"reason": "x", "occurrences": []}},
+        {"displace": {"reason": "x", "occurrences": list(range(1, 1002))}},
+    ],
+)
+def test_what_no_database_could_hold_is_a_problem_of_its_field(client, ann, wrong):
+    answer = client.post(URL, json=body(**{"start": morning().isoformat()} | wrong), headers=ann)
+    assert answer.status_code == 422
+    assert answer.json["problems"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{URL}?cursor=2026-01-01_1",
+        f"{URL}?cursor=9999-12-31T23:59:59_1",
+        f"{URL}/nowhere/occurrences/{10**20}",
+        f"/api/v1/bridges/nowhere/maintenance/{10**20}",
+    ],
+)
+def test_addresses_that_name_nothing_are_no_fault_of_ours(client, ann, path):
+    for method in (client.get, client.patch, client.delete):
+        assert method(path, headers=ann, json={}).status_code < 500

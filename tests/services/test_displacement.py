@@ -18,7 +18,9 @@ from tests import factories
 from tests.services.scheduling import (
     broken_promises,
     cancel,
+    cancel_one,
     change,
+    change_one,
     count,
     everything,
     letters,
@@ -214,4 +216,67 @@ def test_what_a_lower_draft_holds_can_be_taken_and_only_its_organizer_is_told(ap
     (letter,) = letters(found)
     assert (letter.kind, recipients(letter)) == ("postponed", {"ann@example.org"})
     assert len(displacement.offers_of(found.occurrence)) == 3
+    assert broken_promises() == {}
+
+
+def test_who_only_shares_the_bridge_with_ports_to_spare_is_not_in_the_way(app, cast, party):
+    lower = factories.meeting(cast.ann, ["E-1"], start=morning().isoformat())
+    before = everything()
+    with pytest.raises(Invalid):
+        displaced(party, [lower], ["E-3"])
+    assert everything() == before
+
+
+def test_a_draft_displaces_nobody(app, cast, party):
+    lower = factories.meeting(cast.ann, ["E-1"], start=morning().isoformat())
+    before = everything()
+    with pytest.raises(Invalid):
+        displaced(party, [lower], ["E-1"], state="draft")
+    assert everything() == before
+
+
+def test_the_time_that_was_lost_is_not_offered_as_a_new_one(app, cast):
+    made = factories.meeting(cast.ann, ["E-1"], start=morning().isoformat())
+    during = made.occurrence.during
+    with transaction():
+        meetings.postpone(access.meeting(cast.ann, made.uid, to_change=True), "Ốm", by=cast.ann)
+    offers = displacement.offers_of(seen(made.uid, cast.ann).occurrence)
+    assert len(offers) == 3
+    assert not any(one.overlaps(during) for one in offers)
+
+
+def test_of_a_displacing_series_the_meeting_that_took_the_time_offers_it_back(app, cast, party):
+    second = morning() + timedelta(weeks=1)
+    lower = factories.meeting(cast.ann, ["E-1"], start=second.isoformat())
+    higher = displaced(party, [lower], ["E-1"], rrule="FREQ=WEEKLY;COUNT=3")
+    cause = higher.occurrences[1]
+    assert seen(lower.uid, cast.ann).occurrence.displaced_by_id == cause.id
+    cancel_one(party, higher.uid, cause.id)
+    assert seen(lower.uid, cast.ann).occurrence.hold_until is not None
+    assert broken_promises() == {}
+
+
+def test_while_a_meeting_is_postponed_no_letter_says_that_it_takes_place(app, cast, party):
+    lower = factories.meeting(cast.ann, ["E-1", "E-2"], start=morning().isoformat())
+    displaced(party, [lower], ["E-1"])
+    before = len(letters(lower))
+    change(cast.ann, lower.uid, title="Khác")
+    change(cast.ann, lower.uid, endpoints=[{"code": "E-1"}, {"code": "E-2"}, {"code": "E-4"}])
+    assert len(letters(lower)) == before
+    (first, *_) = displacement.offers_of(seen(lower.uid, cast.ann).occurrence)
+    back = change(cast.ann, lower.uid, start=first.start.isoformat())
+    told = set().union(*(recipients(one) for one in letters(back)[before:]))
+    assert {"e-1@example.org", "e-2@example.org", "e-4@example.org"} <= told
+
+
+def test_a_postponed_meeting_of_a_series_is_left_out_of_its_letters(app, cast, party):
+    made = monday_series(cast.ann)
+    one = made.occurrences[0]
+    given = {"reason": "Bão", "occurrences": [one.id]}
+    factories.meeting(party, ["E-1"], displace=given, start=morning().isoformat())
+    change(cast.ann, made.uid, title="Khác")
+    assert one.original in letters(made)[-1].left_out
+    split = change_one(cast.ann, made.uid, made.occurrences[2].id, minutes=45, following=True)
+    assert [each.state for each in split.occurrences] == ["scheduled", "scheduled"]
+    assert seen(made.uid, cast.ann).occurrences[0].state == "postponed"
     assert broken_promises() == {}

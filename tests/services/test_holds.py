@@ -277,6 +277,31 @@ def test_two_titles_alike_of_one_host_at_one_time_look_like_a_duplicate(app, cas
     assert leaders.duplicates(title, cast.other.id, during, reader=cast.ann) == []
 
 
+def test_an_offer_that_is_given_back_is_not_made_again_at_once(app, cast):
+    taken = factories.meeting(cast.ann, ["E-1"], start=morning().isoformat())
+    first, second = waiting(cast.ann, ["E-1"]), waiting(cast.ann, ["E-1"])
+    cancel(cast.ann, taken.uid)
+    while serve_one():
+        pass
+    assert occurrence(first.occurrence.id).hold_until is not None
+    doors.hold(first.uid, 0, by=cast.ann, version=None)
+    while serve_one():
+        pass
+    assert occurrence(second.occurrence.id).hold_until is not None
+    assert occurrence(first.occurrence.id).hold_until is None
+    assert broken_promises() == {}
+
+
+def test_a_draft_that_is_confirmed_asks_for_its_chair_as_a_booking_does(app, cast):
+    given = {"start": morning().isoformat(), "chair": "Chủ tịch"}
+    factories.meeting(cast.ann, ["E-1"], **given)
+    made = drafted(cast.ann, ["E-2"], chair="Chủ tịch")
+    with pytest.raises(Clash):
+        change(cast.ann, made.uid, state="scheduled")
+    done = change(cast.ann, made.uid, state="scheduled", leader_reason="Ủy quyền")
+    assert done.state == MeetingState.SCHEDULED
+
+
 def answer(cast, meeting: Meeting, code: str, partstat: str) -> None:
     with transaction():
         found = access.meeting(cast.ann, meeting.uid, to_change=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from confbridge import doors, drivers
 from confbridge.database import db, transaction
 from confbridge.domain.capacity import PORT, Tariff
 from confbridge.domain.interval import Interval
 from confbridge.drivers import Terms
-from confbridge.errors import Clash, Conflict, NotAllowed, NotFound
+from confbridge.errors import Clash, Conflict, Invalid, NotAllowed, NotFound
 from confbridge.inputs import parse
-from confbridge.inputs.directory import Maintenance, PoolChange
+from confbridge.inputs.directory import BridgeChange, Maintenance, PoolChange
 from confbridge.models import Allocation, Bridge, BridgeBlock, Meeting, Reservation
 from confbridge.services import access, bridges, maintenance
 from confbridge.services.maintenance import NotMovable
@@ -360,3 +360,38 @@ def test_a_promise_longer_than_two_days_is_refused_by_the_database(app, cast):
             text("UPDATE allocations SET ends = :ends WHERE occurrence_id = :number"),
             {"ends": morning() + timedelta(days=3), "number": made.occurrence.id},
         )
+
+
+def test_a_running_conference_grows_where_it_is_or_not_at_all(app, cast, clock_at):
+    made = factories.meeting(cast.ann, ["E-1"], start=morning().isoformat())
+    factories.bridge(ports=50)
+    clock_at(morning() + timedelta(minutes=5))
+    with transaction():
+        db.session.execute(update(Allocation).values(opened_at=morning()))
+    with pytest.raises(Clash):
+        change(cast.ann, made.uid, guest_ports=30)
+    change(cast.ann, made.uid, guest_ports=5)
+    assert on(made) == [(cast.bridge.code, "primary")]
+    assert broken_promises() == {}
+
+
+def test_moving_what_has_left_meanwhile_is_nothing(app, cast, spare):
+    made = factories.meeting(cast.ann, ["E-1"], start=morning().isoformat())
+    with transaction():
+        found = maintenance.move(made.occurrence.id, access.bridge(cast.carla, spare.code))
+    assert found is None
+    assert on(made) == [(cast.bridge.code, "primary")]
+
+
+def test_ports_that_maintenance_needs_cannot_be_taken_off_the_bridge(app, cast):
+    factories.meeting(cast.ann, ["E-1"], start=morning().isoformat(), guest_ports=3)
+    maintained(cast.carla, cast.bridge.code, morning(), morning(hour=9), ports_left=5)
+    bridge = access.bridge(cast.carla, cast.bridge.code)
+    with pytest.raises(Conflict):
+        bridges.change(bridge, parse(BridgeChange, {"ports": 3}), by=cast.carla)
+    assert broken_promises() == {}
+
+
+def test_maintenance_leaves_no_more_ports_than_there_are(app, cast):
+    with pytest.raises(Invalid):
+        maintained(cast.carla, cast.bridge.code, morning(), morning(hour=9), ports_left=9999)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from confbridge.database import db, transaction
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.errors import Clash, Conflict, Invalid
-from confbridge.models import Allocation, Exdate, Letter, Meeting, Occurrence, Reservation
+from confbridge.inputs import parse
+from confbridge.inputs.meetings import Answer
+from confbridge.models import Allocation, Exdate, Letter, Mail, Meeting, Occurrence, Reservation
+from confbridge.services import access, replies
 from tests import factories
 from tests.services.scheduling import (
     SAIGON,
@@ -22,6 +27,7 @@ from tests.services.scheduling import (
     letters,
     monday_series,
     morning,
+    occurrence,
     recipients,
     seen,
 )
@@ -280,3 +286,130 @@ def test_nothing_is_left_of_a_series_whose_every_date_is_left_out(app, cast):
     with pytest.raises(Invalid):
         monday_series(cast.ann, exdates=days)
     assert count(Occurrence) == count(Exdate) == count(Letter) == 0
+
+
+def test_dates_that_a_shorter_rule_dropped_come_back_with_a_longer_one(app, cast):
+    made = monday_series(cast.ann)
+    change(cast.ann, made.uid, rrule="FREQ=WEEKLY;COUNT=2")
+    assert count(Reservation, Reservation.live) == 4
+    change(cast.ann, made.uid, rrule="FREQ=WEEKLY;COUNT=5")
+    found = seen(made.uid, cast.ann)
+    assert [one.state for one in found.occurrences] == ["scheduled"] * 5
+    assert [one.starts for one in found.occurrences] == [
+        morning() + number * WEEK for number in range(5)
+    ]
+    assert count(Reservation, Reservation.live) == 10
+    assert broken_promises() == {}
+
+
+def test_what_was_called_off_by_itself_stays_so_under_another_rule(app, cast):
+    made = monday_series(cast.ann)
+    cancel_one(cast.ann, made.uid, made.occurrences[1].id)
+    change(cast.ann, made.uid, rrule="FREQ=WEEKLY;COUNT=5")
+    found = seen(made.uid, cast.ann)
+    states = {one.original: one.state for one in found.occurrences}
+    assert states[morning() + WEEK] == "cancelled"
+    assert list(states.values()).count("scheduled") == 4
+
+
+def test_what_was_called_off_stays_left_out_of_the_series_split_from_it(app, cast):
+    made = monday_series(cast.ann)
+    cancel_one(cast.ann, made.uid, made.occurrences[2].id)
+    new = change_one(cast.ann, made.uid, made.occurrences[1].id, minutes=45, following=True)
+    assert morning() + 2 * WEEK in letters(new)[0].left_out
+    assert [one.starts for one in new.occurrences] == [morning() + WEEK, morning() + 3 * WEEK]
+    change(cast.ann, new.uid, rrule="FREQ=WEEKLY;COUNT=3;BYDAY=MO", title="Khác nữa")
+    assert count(Reservation, Reservation.live) == 6
+    assert broken_promises() == {}
+
+
+def test_who_was_taken_off_one_meeting_is_not_asked_to_it_by_later_letters(app, cast):
+    made = monday_series(cast.ann)
+    second = made.occurrences[1]
+    change_one(cast.ann, made.uid, second.id, endpoints=[{"code": "E-1"}])
+    change(cast.ann, made.uid, title="Khác")
+    letter = letters(made)[-1]
+    left_out = {mail.recipient: mail.left_out for mail in mails(letter)}
+    assert left_out["e-1@example.org"] == []
+    assert left_out["e-2@example.org"] == [second.original]
+
+
+def test_who_comes_to_one_meeting_alone_is_told_of_changes_of_the_series(app, cast):
+    made = monday_series(cast.ann)
+    second, original = made.occurrences[1], made.occurrences[1].original
+    listed = [{"code": "E-1"}, {"code": "E-2"}, {"code": "E-3"}]
+    change_one(cast.ann, made.uid, second.id, endpoints=listed)
+
+    def told() -> list[tuple[str, object]]:
+        every = letters(made)
+        return [(one.kind, one.original) for one in every if "e-3@example.org" in recipients(one)]
+
+    change(cast.ann, made.uid, title="Khác")
+    change(cast.ann, made.uid, start=(morning() + timedelta(hours=1)).isoformat())
+    moved = morning() + WEEK + timedelta(hours=1)
+    change(cast.ann, made.uid, rrule="FREQ=WEEKLY;INTERVAL=2;COUNT=2")
+    kinds = [kind for kind, _ in told()]
+    assert kinds == ["invitation", "changed", "moved", "cancelled"]
+    assert [at for _, at in told()] == [original, original, moved, moved]
+    assert broken_promises() == {}
+
+
+def test_who_comes_to_one_meeting_alone_is_told_when_the_series_ends_before_it(app, cast):
+    made = monday_series(cast.ann)
+    third = made.occurrences[2]
+    change_one(cast.ann, made.uid, third.id, endpoints=[{"code": "E-1"}, {"code": "E-3"}])
+    cancel_one(cast.ann, made.uid, made.occurrences[1].id, following=True)
+    every = [(one.kind, one.original) for one in letters(made)]
+    assert ("cancelled", third.original) in every
+    last = [one for one in letters(made) if "e-3@example.org" in recipients(one)][-1]
+    assert last.kind == "cancelled"
+
+
+def test_one_meeting_that_is_moved_asks_for_a_new_answer_to_it(app, cast):
+    made = monday_series(cast.ann)
+    answered(cast, made, "E-1", "ACCEPTED")
+    second = made.occurrences[1]
+    there = (second.starts + timedelta(hours=3)).isoformat()
+    change_one(cast.ann, made.uid, second.id, start=there)
+    assert {mail.partstat for mail in mails(letters(made)[-1])} == {"NEEDS-ACTION"}
+
+
+def test_answers_count_for_a_meeting_that_has_an_endpoint_of_its_own(app, cast):
+    factories.endpoint("S-1", cast.below, kind="soft")
+    made = monday_series(cast.ann, ["E-1", "S-1"])
+    second = made.occurrences[1]
+    change_one(cast.ann, made.uid, second.id, endpoints=[{"code": "E-1"}])
+    answered(cast, made, "S-1", "DECLINED")
+    assert count(Reservation, Reservation.live) == 4
+    answered(cast, made, "S-1", "ACCEPTED")
+    held = [
+        count(Reservation, Reservation.live, Reservation.occurrence_id == one.id)
+        for one in made.occurrences
+    ]
+    assert held == [2, 1, 2, 2]
+    assert broken_promises() == {}
+
+
+def test_an_answer_that_is_back_with_a_move_does_not_double_what_is_held(app, cast):
+    """Answers are set open before what is held is reckoned: the declined one is held again."""
+    factories.endpoint("S-1", cast.below, kind="soft")
+    made = factories.meeting(cast.ann, ["E-1", "S-1"], start=morning().isoformat())
+    answered(cast, made, "S-1", "DECLINED")
+    assert count(Reservation, Reservation.live) == 1
+    change(cast.ann, made.uid, start=morning(hour=14).isoformat())
+    assert count(Reservation, Reservation.live) == 2
+    assert occurrence(made.occurrence.id).primary.ports == 2
+    answered(cast, made, "S-1", "DECLINED")
+    assert count(Reservation, Reservation.live) == 1
+
+
+def answered(cast, meeting: Meeting, code: str, partstat: str) -> None:
+    with transaction():
+        found = access.meeting(cast.ann, meeting.uid, to_change=True)
+        attendee = replies.of_endpoint(found, code)
+        given = parse(Answer, {"partstat": partstat, "comment": "…"})
+        replies.record(found, attendee, given, via="phone", by="ann")
+
+
+def mails(letter: Letter) -> list[Mail]:
+    return list(db.session.scalars(select(Mail).where(Mail.letter_id == letter.id)))

@@ -59,6 +59,7 @@ form.addEventListener("click", (event) => {
   if (!offer) return;
   event.preventDefault();
   form.elements.start.value = offer.dataset.use;
+  form.elements.start.focus(); // the offers are replaced: the keyboard goes on from the time
   lookSoon();
 });
 form.querySelector('[data-part="look"]').addEventListener("click", (event) => {
@@ -84,6 +85,7 @@ form.addEventListener("submit", () => {
 });
 window.addEventListener("pageshow", () => {
   for (const group of groups) group.disabled = false;
+  recount(); // back from another page, the browser has ticked again what was ticked
 });
 search.hidden = false;
 search.addEventListener("input", filter);
