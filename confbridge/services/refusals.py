@@ -36,6 +36,7 @@ Change = Literal["time", "bridge", "fewer_endpoints", "cascade", "day"]
 
 MOST_CLASHES = 200
 SAME_DAY = OTHER_DAYS = 3
+FORESEEN = 3  # dates of a series that are explained before it is sent
 SERIES_TRIES = 40  # the quarters of an hour of a working day
 HORIZON = timedelta(days=14)
 
@@ -142,6 +143,20 @@ def obstacles(wanted: Wanted, *, reader: Account) -> list[Obstacle]:
             clashes += _taken_endpoints(need, reader, wanted.own)
             clashes += _short_bridges(need, bridges, wanted.own)
     return [*clashes, *_engaged(wanted, reader)][:MOST_CLASHES]
+
+
+def foreseen(wanted: Wanted, *, reader: Account) -> tuple[list[Obstacle], int]:
+    """Return what would be in the way of the first dates that clash, and how many dates do.
+
+    Cheap enough to be asked while a form is filled in, however long the series.
+    """
+    if len(wanted.needs) == 1:
+        found = obstacles(wanted, reader=reader)
+        return found, int(bool(found))
+    plans = allocation.plan(wanted.needs, but=wanted.own)
+    clashing = [need for need, there in zip(wanted.needs, plans, strict=True) if there is None]
+    some = clashing[:FORESEEN] or wanted.needs[:1]
+    return obstacles(replace(wanted, needs=some), reader=reader), len(clashing)
 
 
 def _taken_endpoints(need: Need, reader: Account, own: Collection[int]) -> list[Obstacle]:

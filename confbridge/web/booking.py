@@ -30,7 +30,6 @@ from confbridge.services import (
 )
 from confbridge.services.availability import Found
 from confbridge.services.leaders import Alike
-from confbridge.services.refusals import Obstacle
 from confbridge.web.render import after_change, page
 from confbridge.web.session import account
 
@@ -165,12 +164,14 @@ def _look(form: Fields, chosen: Sequence[str], meeting: Meeting | None = None) -
         return empty | {"unfit": [*error.problems.values()][:1]}
     except NotAllowed as error:
         return empty | {"unfit": [error.phrase]}
-    clashes: list[Obstacle] = refusals.obstacles(wanted, reader=me)
+    clashes, missed = refusals.foreseen(wanted, reader=me)
     found: Found = availability.answer(query, known, but=wanted.own)
     title = form.get("title", "").strip()
     return {
         "found": found,
         "clashes": clashes,
+        "dates": len(wanted.needs),
+        "missed": missed,
         "names": {code: one.name for code, one in known.items()},
         "alike": _alike(title, draft, meeting) if title else [],
         "short_notice": rules.is_short_notice(draft.start),
@@ -180,7 +181,7 @@ def _look(form: Fields, chosen: Sequence[str], meeting: Meeting | None = None) -
 
 def _timed(form: Fields, chosen: Sequence[str]) -> dict[str, object]:
     given = forms.meeting(form, chosen, config.in_force().zone)
-    for name in ("title", "displace", "rrule", "exdates", "max_misses"):
+    for name in ("title", "displace", "max_misses"):
         given.pop(name, None)
     return given
 

@@ -429,6 +429,19 @@ def test_a_refused_series_offers_another_hour_and_to_miss_what_clashes(ann, cast
     assert {start(one.starts)[11:] for one in made.occurrences} == {hours[0][11:]}
 
 
+def test_the_panel_of_free_times_looks_at_every_date_of_a_series(ann, cast):
+    given = filled(repeat="WEEKLY", count="3")
+    assert "3" in notice(send(ann, "/meetings/times", on=NEW, **given).text, "good")
+    factories.meeting(
+        cast.ann, ["E-1"], start=(morning() + timedelta(weeks=1)).isoformat(), title="Trùng"
+    )
+    assert "Trùng" in notice(send(ann, "/meetings/times", on=NEW, **given).text, "warn")
+
+
+def notice(page: str, kind: str) -> str:
+    return page.partition(f'class="notice {kind}"')[2].partition("</p>")[0]
+
+
 def test_the_dates_that_clash_are_left_out_by_one_click(ann, cast):
     factories.meeting(cast.ann, ["E-1"], start=(morning() + timedelta(weeks=1)).isoformat())
     answer = send(ann, NEW, **filled(repeat="WEEKLY", count="3", max_misses="1"))
