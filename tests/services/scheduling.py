@@ -9,9 +9,9 @@ from sqlalchemy import func, select, text
 
 from confbridge.database import Base, attempt, db, transaction
 from confbridge.inputs import parse
-from confbridge.inputs.meetings import Cancellation, MeetingChange, OccurrenceChange
+from confbridge.inputs.meetings import Answer, Cancellation, MeetingChange, OccurrenceChange
 from confbridge.models import Letter, Mail, Meeting, Occurrence
-from confbridge.services import access, meetings
+from confbridge.services import access, meetings, replies
 from tests import factories
 from tests.factories import scalar
 
@@ -55,6 +55,14 @@ def cancel_one(by, uid: str, number: int, *, following: bool = False) -> None:
         found = access.meeting(by, uid, to_change=True)
         one = meetings.occurrence_of(found, number)
         meetings.cancel_occurrence(found, one, wanted.reason, following=following, by=by)
+
+
+def answered(by, meeting: Meeting, code: str, partstat: str) -> None:
+    """Enter an answer as if it had been telephoned."""
+    with transaction():
+        found = access.meeting(by, meeting.uid, to_change=True)
+        given = parse(Answer, {"partstat": partstat, "comment": "…"})
+        replies.record(found, replies.of_endpoint(found, code), given, via="phone", by="ann")
 
 
 def cancel(by, uid: str) -> None:

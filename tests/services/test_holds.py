@@ -11,13 +11,12 @@ from confbridge.database import transaction
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.doors import Refused
 from confbridge.errors import Clash, Conflict
-from confbridge.inputs import parse
-from confbridge.inputs.meetings import Answer
 from confbridge.jobs.holds import release_one, serve_one
 from confbridge.models import Allocation, Letter, Meeting, Reservation
-from confbridge.services import access, holds, leaders, maintenance, replies
+from confbridge.services import access, holds, leaders, maintenance
 from tests import factories
 from tests.services.scheduling import (
+    answered,
     broken_promises,
     cancel,
     change,
@@ -166,7 +165,7 @@ def test_a_declining_soft_client_makes_room_for_who_waits(app, cast):
     taken = factories.meeting(cast.ann, ["E-1", "S-1"], start=morning().isoformat())
     waits = waiting(cast.ann, ["S-1"])
     serve_one()
-    answer(cast, taken, "S-1", "DECLINED")
+    answered(cast.ann, taken, "S-1", "DECLINED")
     assert count(Reservation, Reservation.live, Reservation.endpoint_id == soft.id) == 0
     (held,) = occurrence(taken.occurrence.id).allocations
     assert (held.ports, held.legs) == (1, 1)
@@ -174,15 +173,15 @@ def test_a_declining_soft_client_makes_room_for_who_waits(app, cast):
         pass
     assert occurrence(waits.occurrence.id).hold_until is not None
     with pytest.raises(Clash):
-        answer(cast, taken, "S-1", "ACCEPTED")
+        answered(cast.ann, taken, "S-1", "ACCEPTED")
     assert broken_promises() == {}
 
 
 def test_who_comes_after_all_takes_its_time_and_port_again(app, cast):
     factories.endpoint("S-1", cast.below, kind="soft")
     taken = factories.meeting(cast.ann, ["E-1", "S-1"], start=morning().isoformat())
-    answer(cast, taken, "S-1", "DECLINED")
-    answer(cast, taken, "S-1", "ACCEPTED")
+    answered(cast.ann, taken, "S-1", "DECLINED")
+    answered(cast.ann, taken, "S-1", "ACCEPTED")
     assert count(Reservation, Reservation.live) == 2
     assert occurrence(taken.occurrence.id).primary.ports == 2
 
@@ -192,14 +191,14 @@ def test_a_room_that_declines_and_who_shall_not_keep_what_they_hold(app, cast, r
     factories.endpoint("S-1", cast.below, kind="soft")
     code = "S-1" if rest else "E-1"
     taken = factories.meeting(cast.ann, ["E-1", "S-1"], start=morning().isoformat(), **rest)
-    answer(cast, taken, code, "DECLINED")
+    answered(cast.ann, taken, code, "DECLINED")
     assert count(Reservation, Reservation.live) == 2
 
 
 def test_a_meeting_that_everybody_declines_still_stands(app, cast):
     factories.endpoint("S-1", cast.below, kind="soft")
     taken = factories.meeting(cast.ann, ["S-1"], start=morning().isoformat())
-    answer(cast, taken, "S-1", "DECLINED")
+    answered(cast.ann, taken, "S-1", "DECLINED")
     assert seen(taken.uid, cast.ann).state == MeetingState.SCHEDULED
     assert occurrence(taken.occurrence.id).primary.units == 1
     change(cast.ann, taken.uid, start=morning(hour=14).isoformat())
@@ -300,11 +299,3 @@ def test_a_draft_that_is_confirmed_asks_for_its_chair_as_a_booking_does(app, cas
         change(cast.ann, made.uid, state="scheduled")
     done = change(cast.ann, made.uid, state="scheduled", leader_reason="Ủy quyền")
     assert done.state == MeetingState.SCHEDULED
-
-
-def answer(cast, meeting: Meeting, code: str, partstat: str) -> None:
-    with transaction():
-        found = access.meeting(cast.ann, meeting.uid, to_change=True)
-        attendee = replies.of_endpoint(found, code)
-        given = parse(Answer, {"partstat": partstat, "comment": "…"})
-        replies.record(found, attendee, given, via="phone", by="ann")

@@ -7,16 +7,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from confbridge.database import db, transaction
+from confbridge.database import db
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.errors import Clash, Conflict, Invalid
-from confbridge.inputs import parse
-from confbridge.inputs.meetings import Answer
 from confbridge.models import Allocation, Exdate, Letter, Mail, Meeting, Occurrence, Reservation
-from confbridge.services import access, replies
 from tests import factories
 from tests.services.scheduling import (
     SAIGON,
+    answered,
     broken_promises,
     cancel,
     cancel_one,
@@ -367,7 +365,7 @@ def test_who_comes_to_one_meeting_alone_is_told_when_the_series_ends_before_it(a
 
 def test_one_meeting_that_is_moved_asks_for_a_new_answer_to_it(app, cast):
     made = monday_series(cast.ann)
-    answered(cast, made, "E-1", "ACCEPTED")
+    answered(cast.ann, made, "E-1", "ACCEPTED")
     second = made.occurrences[1]
     there = (second.starts + timedelta(hours=3)).isoformat()
     change_one(cast.ann, made.uid, second.id, start=there)
@@ -379,9 +377,9 @@ def test_answers_count_for_a_meeting_that_has_an_endpoint_of_its_own(app, cast):
     made = monday_series(cast.ann, ["E-1", "S-1"])
     second = made.occurrences[1]
     change_one(cast.ann, made.uid, second.id, endpoints=[{"code": "E-1"}])
-    answered(cast, made, "S-1", "DECLINED")
+    answered(cast.ann, made, "S-1", "DECLINED")
     assert count(Reservation, Reservation.live) == 4
-    answered(cast, made, "S-1", "ACCEPTED")
+    answered(cast.ann, made, "S-1", "ACCEPTED")
     held = [
         count(Reservation, Reservation.live, Reservation.occurrence_id == one.id)
         for one in made.occurrences
@@ -394,21 +392,13 @@ def test_an_answer_that_is_back_with_a_move_does_not_double_what_is_held(app, ca
     """Answers are set open before what is held is reckoned: the declined one is held again."""
     factories.endpoint("S-1", cast.below, kind="soft")
     made = factories.meeting(cast.ann, ["E-1", "S-1"], start=morning().isoformat())
-    answered(cast, made, "S-1", "DECLINED")
+    answered(cast.ann, made, "S-1", "DECLINED")
     assert count(Reservation, Reservation.live) == 1
     change(cast.ann, made.uid, start=morning(hour=14).isoformat())
     assert count(Reservation, Reservation.live) == 2
     assert occurrence(made.occurrence.id).primary.ports == 2
-    answered(cast, made, "S-1", "DECLINED")
+    answered(cast.ann, made, "S-1", "DECLINED")
     assert count(Reservation, Reservation.live) == 1
-
-
-def answered(cast, meeting: Meeting, code: str, partstat: str) -> None:
-    with transaction():
-        found = access.meeting(cast.ann, meeting.uid, to_change=True)
-        attendee = replies.of_endpoint(found, code)
-        given = parse(Answer, {"partstat": partstat, "comment": "…"})
-        replies.record(found, attendee, given, via="phone", by="ann")
 
 
 def mails(letter: Letter) -> list[Mail]:

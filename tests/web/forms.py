@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
 from confbridge.services import links
 from tests import factories
 from tests.factories import scalar
+from tests.services.scheduling import SAIGON, morning
+
+NEW = "/meetings/new"
 
 
 def token_in(page):
@@ -23,10 +25,10 @@ def post(client, address, on="/sign-in", **given):
 
 
 def form(**given):
-    start = factories.soon().astimezone(ZoneInfo("Asia/Ho_Chi_Minh"))
+    soon = factories.soon().astimezone(SAIGON)
     return {
         "title": "Giao ban",
-        "start": f"{start:%Y-%m-%dT%H:%M}",
+        "start": f"{soon:%Y-%m-%dT%H:%M}",
         "minutes": "60",
         "endpoint": ["E-1", "E-2"],
         "main": "E-1",
@@ -39,3 +41,16 @@ def counted(model):
 
 def link(meeting):
     return f"/reply/{links.for_attendee(meeting.attendees[0].id)}"
+
+
+def start(moment=None) -> str:
+    """A moment as the browser's field has it, by default the Monday morning of the tests."""
+    return f"{(moment or morning()).astimezone(SAIGON):%Y-%m-%dT%H:%M}"
+
+
+def filled(**given):
+    return form(**{"start": start()} | given)
+
+
+def send(client, address, on=NEW, **given):
+    return post(client, address, on=on, **given)
