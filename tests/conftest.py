@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context
@@ -96,14 +97,15 @@ class Postgres:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:3]):
-        parent.chmod(0o755)
-    server = Postgres(folder)
-    server.start()
-    yield server
-    server.stop()
+def postgres() -> Iterator[Postgres]:
+    # A folder of its own: each new run of pytest closes the one they share to other users.
+    with tempfile.TemporaryDirectory(prefix="confbridge-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        server = Postgres(folder)
+        server.start()
+        yield server
+        server.stop()
 
 
 def migrated(url: str, folder: Path) -> None:

@@ -63,7 +63,7 @@ def create() -> ResponseReturnValue:
         meeting = doors.book(parse(MeetingDraft, given), by=me)
     except Invalid as error:
         again = None
-        if _is_of_displacing(error):
+        if is_of_displacing(error):
             draft = parse(MeetingDraft, {**given, "displace": None})
             again = doors.refused(draft, by=me)
         return _form(form, chosen, problems=error.problems, refused=again), status_of(error)
@@ -109,7 +109,7 @@ def change(uid: str) -> ResponseReturnValue:  # noqa: PLR0911 - one for each ref
         doors.change(uid, wanted, by=me, version=version())
     except Invalid as error:
         again = None
-        if _is_of_displacing(error):
+        if is_of_displacing(error):
             form.setlist("intent", [])
             again = doors.change_refused(uid, _wanted(meeting, form, chosen), by=me)
             meeting = access.meeting(me, uid)
@@ -134,7 +134,7 @@ def version() -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _is_of_displacing(error: Invalid) -> bool:
+def is_of_displacing(error: Invalid) -> bool:
     """Say whether all that is wrong is who shall give way, or why: the refusal is shown again."""
     return all(field.partition(".")[0] == "displace" for field in error.problems)
 
@@ -254,7 +254,7 @@ def _form(
         hosts=[] if meeting else access.hosts(me),
         host=form.get("host") or me.organisation.code,
         meeting=meeting,
-        problems=_by_field(problems or {}),
+        problems=by_field(problems or {}),
         refusal=refused.refusal if isinstance(refused, Refused) else None,
         look=look if isinstance(look, dict) else None,
         ranks=list(Rank),
@@ -263,9 +263,12 @@ def _form(
     )
 
 
-def _by_field(problems: Mapping[str, Phrase]) -> dict[str, Phrase]:
+def by_field(problems: Mapping[str, Phrase]) -> dict[str, Phrase]:
     """Return problems by the field of the form; those of single endpoints count for all."""
-    return {field.partition(".")[0]: phrase for field, phrase in problems.items()}
+    found = {field.partition(".")[0]: phrase for field, phrase in problems.items()}
+    if any(field.startswith("displace.") for field in problems):
+        found["displace"] = Phrase("Tick what shall give way, and say why.")
+    return found
 
 
 def _form_taken() -> Fields:

@@ -14,7 +14,7 @@ from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs import forms, parse
 from confbridge.inputs.meetings import Cancellation, OccurrenceChange
 from confbridge.services import access, demands, displacement, endpoints, meetings, series
-from confbridge.web.booking import Fields, local, version
+from confbridge.web.booking import Fields, by_field, is_of_displacing, local, version
 from confbridge.web.render import after_change, page
 from confbridge.web.session import account
 
@@ -56,7 +56,7 @@ def change(uid: str, number: int) -> ResponseReturnValue:
         found = doors.change_occurrence(uid, number, wanted, by=me, version=version())
     except Invalid as error:
         again = None
-        if all(field.partition(".")[0] == "displace" for field in error.problems):
+        if is_of_displacing(error):
             wanted = parse(OccurrenceChange, {**given, "displace": None})
             again = doors.occurrence_refused(uid, number, wanted, by=me)
         return _form(uid, number, form, problems=error.problems, refused=again), 422
@@ -121,7 +121,7 @@ def _form(
         form=form,
         endpoints=listed,
         chosen=chosen,
-        problems={name.partition(".")[0]: said for name, said in (problems or {}).items()},
+        problems=by_field(problems or {}),
         offers=displacement.offers_of(one) if one.state == "postponed" else [],
         can_change=one.state in series.CHANGEABLE,
         refusal=refused.refusal if refused else None,
