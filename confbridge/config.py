@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time
 from email.utils import parseaddr
 from itertools import pairwise
@@ -21,11 +21,19 @@ PREFIX = "CONFBRIDGE_"
 MAIL_SCHEMES = {"maildir", "smtp", "smtps", "smtp+starttls"}
 SHORTEST_KEY = 32
 # Settings that are numbers, and the most that makes sense.
+MAILBOX_SCHEMES = {"imap", "imaps", "maildir"}
+MOST_MINUTES = 43200  # thirty days
+TEXTS = (
+    *("mail_url", "mail_from", "timezone", "working_hours", "mailbox_url", "dkim_key"),
+    *("dkim_selector", "authserv_id", "remind_minutes"),
+)
 NUMBERS = {
     "notice_days": 60,
     "hold_minutes": 1440,
     "offer_minutes": 1440,
     "displace_minutes": 10080,
+    "freeze_minutes": 1440,
+    "chase_days": 60,
 }
 
 
@@ -46,6 +54,13 @@ class Settings:
     hold_minutes: int = 30
     offer_minutes: int = 60
     displace_minutes: int = 30
+    mailbox_url: str = ""
+    dkim_key: str = field(default="", repr=False)
+    dkim_selector: str = "confbridge"
+    authserv_id: str = ""
+    freeze_minutes: int = 15
+    remind_minutes: str = "1440 60"
+    chase_days: int = 3
 
     def __post_init__(self) -> None:
         if len(self.secret_key) < SHORTEST_KEY:
@@ -62,6 +77,13 @@ class Settings:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise BadConfig(f"CONFBRIDGE_TIMEZONE: no zone {self.timezone!r}") from error
+        if self.mailbox_url and urlsplit(self.mailbox_url).scheme not in MAILBOX_SCHEMES:
+            raise BadConfig("CONFBRIDGE_MAILBOX_URL must be imap://…, imaps://… or maildir:PATH")
+        if self.dkim_key and "PRIVATE KEY" not in self.dkim_key:
+            raise BadConfig("CONFBRIDGE_DKIM_KEY is no private key in PEM")
+        minutes = self.remind_minutes.split()
+        if not all(one.isdecimal() and 0 < int(one) <= MOST_MINUTES for one in minutes):
+            raise BadConfig(f"CONFBRIDGE_REMIND_MINUTES must be numbers up to {MOST_MINUTES}")
         for name, most in NUMBERS.items():
             if not 0 <= getattr(self, name) <= most:
                 raise BadConfig(f"{PREFIX}{name.upper()} must be from 0 to {most}")
@@ -96,9 +118,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     host = _read(environment, "HOST") or "127.0.0.1"
     port = _port(_read(environment, "PORT") or "8000")
     given: dict[str, Any] = {
-        name: value
-        for name in ("mail_url", "mail_from", "timezone", "working_hours")
-        if (value := _read(environment, name.upper()))
+        name: value for name in TEXTS if (value := _read(environment, name.upper()))
     }
     given |= {
         name: _number(value, name)

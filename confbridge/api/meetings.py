@@ -164,13 +164,14 @@ def cancel_occurrence(uid: str, number: int) -> Response:
 @resource.post("/<uid>/replies")
 def reply(uid: str) -> Shape:
     answer = parse(RecordedAnswer, changes.body())
-    if answer.via is Via.LINK:
+    if answer.via not in {Via.PHONE, Via.API}:
         raise Invalid(via=Phrase("Choose one of: %(choices)s.", choices="phone, api"))
 
     def deed() -> tuple[Meeting, Attendee]:
         meeting = access.meeting(g.account, uid, to_change=True)
         attendee = replies.of_endpoint(meeting, answer.endpoint)
-        replies.record(meeting, attendee, answer, via=answer.via, by=g.account.email)
+        seat = replies.seat(attendee, meeting, answer.occurrence)
+        replies.record(seat, answer, via=answer.via, by=g.account.email)
         return meeting, attendee
 
     meeting, attendee = attempt(deed)

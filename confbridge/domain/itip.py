@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from icalendar import Calendar, Event, Timezone, vCalAddress, vRecur, vText, vUri
@@ -22,6 +23,12 @@ class Method(StrEnum):
 
     REQUEST = "REQUEST"
     CANCEL = "CANCEL"
+    REPLY = "REPLY"
+    COUNTER = "COUNTER"
+    DECLINECOUNTER = "DECLINECOUNTER"
+    REFRESH = "REFRESH"
+    ADD = "ADD"
+    PUBLISH = "PUBLISH"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +51,7 @@ class Invitation:
     attendee_email: str
     attendee_role: str
     partstat: str
-    join_url: str
+    join_url: str  # "": there is none
     join_label: str
     is_cancelled: bool = False  # the meeting itself, not only this invitation
     is_postponed: bool = False  # it has no time at present
@@ -52,19 +59,40 @@ class Invitation:
     exdates: tuple[datetime, ...] = ()
     recurrence_id: datetime | None = None  # of the one occurrence that this is about
     related_to: str = ""  # the UID of the series that this was split off from
+    reason: str = ""
+    is_secret: bool = False
+    delegated_from: str = ""  # whose place the attendee takes
 
 
-def calendar(invitation: Invitation) -> bytes:
-    """Return the iCalendar object, in UTF-8 with CRLF and folded lines."""
+def calendar(*invitations: Invitation) -> bytes:
+    """Return the iCalendar object, in UTF-8 with CRLF and folded lines.
+
+    Several are one meeting: a series and those of its occurrences that differ (S2).
+    """
+    made = _empty()
+    made.add("METHOD", invitations[0].method)
+    made.add_component(_zone(invitations[0].timezone))
+    for invitation in invitations:
+        made.add_component(_event(invitation))
+    return _written(made)
+
+
+def _empty() -> Calendar:
     made = Calendar()
     made.add("PRODID", "-//ConfBridge//ConfBridge//VI")
     made.add("VERSION", "2.0")
     made.add("CALSCALE", "GREGORIAN")
-    made.add("METHOD", invitation.method)
-    made.add_component(Timezone.from_tzid(invitation.timezone, first_date=ZONE_SINCE))
-    made.add_component(_event(invitation))
+    return made
+
+
+def _written(made: Calendar) -> bytes:
     written: bytes = made.to_ical()
     return written
+
+
+@cache
+def _zone(name: str) -> Timezone:
+    return Timezone.from_tzid(name, first_date=ZONE_SINCE)
 
 
 def _event(invitation: Invitation) -> Event:
@@ -82,7 +110,11 @@ def _event(invitation: Invitation) -> Event:
     event.add("SUMMARY", invitation.summary)
     event.add("ORGANIZER", _organizer(invitation))
     event.add("ATTENDEE", _attendee(invitation))
-    if invitation.method is Method.CANCEL:
+    if invitation.is_secret:
+        event.add("CLASS", "CONFIDENTIAL")
+    if invitation.reason:
+        event.add("COMMENT", invitation.reason)
+    if invitation.method is not Method.REQUEST:
         # S8: who is only taken off the list gets no STATUS, for the meeting goes on.
         if invitation.is_cancelled:
             event.add("STATUS", "CANCELLED")
@@ -92,17 +124,26 @@ def _event(invitation: Invitation) -> Event:
         if invitation.exdates:
             event.add("EXDATE", [one.astimezone(zone) for one in invitation.exdates])
     event.add("STATUS", "TENTATIVE" if invitation.is_postponed else "CONFIRMED")
-    event.add("DESCRIPTION", invitation.description)
+    event.add("TRANSP", "TRANSPARENT" if invitation.is_postponed else "OPAQUE")
+    # What Outlook shows the time as (MS-OXCICAL): it knows no TRANSP beside it.
+    busy = "FREE" if invitation.is_postponed else "BUSY"
+    event.add("X-MICROSOFT-CDO-BUSYSTATUS", busy)
+    _add_words(event, invitation)
+    return event
+
+
+def _add_words(event: Event, invitation: Invitation) -> None:
     event.add("LOCATION", invitation.location)
     event.add("CONTACT", invitation.contact)
-    event.add("URL", invitation.join_url)
-    event.add("TRANSP", "TRANSPARENT" if invitation.is_postponed else "OPAQUE")
-    conference = vUri(invitation.join_url)
-    conference.params["VALUE"] = "URI"
-    conference.params["FEATURE"] = ["AUDIO", "VIDEO"]
-    conference.params["LABEL"] = invitation.join_label
-    event.add("CONFERENCE", conference)
-    return event
+    if invitation.description:
+        event.add("DESCRIPTION", invitation.description)
+    if invitation.join_url:
+        event.add("URL", invitation.join_url)
+        conference = vUri(invitation.join_url)
+        conference.params["VALUE"] = "URI"
+        conference.params["FEATURE"] = ["AUDIO", "VIDEO"]
+        conference.params["LABEL"] = invitation.join_label
+        event.add("CONFERENCE", conference)
 
 
 def _organizer(invitation: Invitation) -> vCalAddress:
@@ -117,6 +158,8 @@ def _attendee(invitation: Invitation) -> vCalAddress:
     is_optional = invitation.attendee_role == Role.OPTIONAL
     attendee.params["ROLE"] = vText("OPT-PARTICIPANT" if is_optional else "REQ-PARTICIPANT")
     attendee.params["PARTSTAT"] = vText(invitation.partstat)
+    if invitation.delegated_from:
+        attendee.params["DELEGATED-FROM"] = [f"mailto:{invitation.delegated_from}"]
     if invitation.method is Method.REQUEST:
         asked = invitation.partstat == Partstat.NEEDS_ACTION
         attendee.params["RSVP"] = vText("TRUE" if asked else "FALSE")

@@ -258,6 +258,7 @@ class Answer(Draft):
     comment: Text = ""
     delegates: Text = ""
     headcount: Annotated[int, Field(ge=0, le=5000)] | None = None
+    substitute: Line = ""  # who stands in, once the chair's side has agreed
 
 
 class RecordedAnswer(Answer):
@@ -265,3 +266,4 @@ class RecordedAnswer(Answer):
 
     endpoint: Code
     via: Via = Via.API
+    occurrence: Number | None = None  # None: of a series all

@@ -20,14 +20,14 @@ from confbridge.jobs.attendance import work_on_one
 from confbridge.jobs.bridges import visit_one
 from confbridge.jobs.conferences import close_one, open_one
 from confbridge.jobs.holds import release_one, serve_one
-from confbridge.jobs.postman import deliver_one
+from confbridge.jobs.postman import deliver_some
 
 log = logging.getLogger(__name__)
 
 Job = Callable[[], bool]
 
 SCHEDULE: dict[Job, float] = {  # job: seconds between two rings
-    deliver_one: 1,
+    deliver_some: 1,
     open_one: 1,
     close_one: 1,
     visit_one: 1,

@@ -3,31 +3,63 @@
 from __future__ import annotations
 
 import logging
+from email.utils import parseaddr
 
-from confbridge import config
+from confbridge import clock, config
 from confbridge.database import transaction
 from confbridge.errors import MailError
-from confbridge.mail import compose, delivery
+from confbridge.mail import compose
+from confbridge.mail.delivery import PATIENCE, Courier, Signature
 from confbridge.services import outbox
+from confbridge.services.outbox import Dispatch
 
 log = logging.getLogger(__name__)
 
+SLOWEST = 3 * PATIENCE  # seconds that one mail may take: its address, its text, the connection
 
-def deliver_one() -> bool:
-    """Send one mail that is due; False when none is, or the server takes none at present."""
+
+def deliver_some() -> bool:
+    """Send a batch of mails that are due, on one connection; say whether to go on at once."""
     with transaction():
-        dispatch = outbox.claim_next_due()
-    if dispatch is None:
+        batch = outbox.claim_due()
+    if not batch:
         return False
-    mail = dispatch.mail
+    with Courier(config.in_force().mail_url) as courier:
+        for place, dispatch in enumerate(batch):
+            if (dispatch.lease - clock.now()).total_seconds() < SLOWEST:
+                _put_back(batch[place:])
+                return True
+            if not _deliver(courier, dispatch):
+                _put_back(batch[place + 1 :])
+                return False
+    return True
+
+
+def _deliver(courier: Courier, dispatch: Dispatch) -> bool:
+    """Send one mail and write down how it went; False if the server takes none at present."""
+    number = dispatch.mail_id
     try:
-        delivery.deliver(compose.mail(outbox.copy_of(dispatch)), config.in_force().mail_url)
+        courier.deliver(compose.mail(dispatch.copy), sign=_signature())
     except MailError as error:
-        log.warning("mail %s, try %s: %s", mail.id, mail.tries, error)
+        log.warning("mail %s, try %s: %s", number, dispatch.tries, error)
         with transaction():
             outbox.not_sent(dispatch, error)
         return not error.server
     with transaction():
-        outbox.sent(mail.id)
-    log.info("mail %s sent", mail.id)
+        outbox.sent(number)
+    log.info("mail %s sent", number)
     return True
+
+
+def _put_back(rest: list[Dispatch]) -> None:
+    if rest:
+        with transaction():
+            outbox.put_back(rest)
+
+
+def _signature() -> Signature | None:
+    settings = config.in_force()
+    if not settings.dkim_key:
+        return None
+    domain = parseaddr(settings.mail_from)[1].partition("@")[2]
+    return Signature(domain=domain, selector=settings.dkim_selector, key=settings.dkim_key)

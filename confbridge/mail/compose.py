@@ -28,6 +28,9 @@ SUBJECTS = {
     "withdrawn": Phrase("No longer invited: %(title)s"),
     "cancelled": Phrase("Cancelled: %(title)s"),
     "postponed": Phrase("Postponed: %(title)s"),
+    "upcoming": Phrase("Soon: %(title)s"),
+    "counter_declined": Phrase("The time stays: %(title)s"),
+    "silent": Phrase("No answer yet: %(title)s"),
     "offered": Phrase("There is room now: %(title)s"),
 }
 OPENINGS = {
@@ -44,12 +47,25 @@ OPENINGS = {
     "postponed": Phrase(
         "The video conference has been postponed. A new time will be told; the number stays."
     ),
+    "upcoming": Phrase("This is to remind %(name)s of the video conference."),
+    "counter_declined": Phrase(
+        "The time that %(name)s proposed cannot be taken. The meeting stays when it is."
+    ),
+    "silent": Phrase(
+        "%(site)s, whose part in it is required, has not answered its invitation. Please see to it."
+    ),
     "offered": Phrase(
         "What you were waiting for could be held now. It is held for you for a while: open the"
         " meeting and confirm."
     ),
 }
-CANCELS = {"withdrawn", "cancelled"}
+METHODS = {
+    "withdrawn": itip.Method.CANCEL,
+    "cancelled": itip.Method.CANCEL,
+    "counter_declined": itip.Method.DECLINECOUNTER,
+}
+PLAIN = {"upcoming", "silent", "offered"}  # words only: nothing that a calendar should do
+ATTENDING = {"main", "required", "optional"}  # the roles of who is asked; others are only told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +101,25 @@ class Copy:
     related_to: str = ""
     offers: tuple[datetime, ...] = ()  # new times that were found
     until: datetime | None = None  # how long they stand
+    reply_to: str = ""  # an address of this mail's own, by which what comes back is known
+    is_secret: bool = False
+    delegated_from: str = ""
+    site: str = ""  # of which endpoint it tells, where that is not the recipient
 
     @property
     def is_for_endpoint(self) -> bool:
-        """Say whether it asks an endpoint; the organizer is only told."""
-        return self.role != "organizer"
+        """Say whether it asks an endpoint; others are only told."""
+        return self.role in ATTENDING
+
+    @property
+    def has_calendar(self) -> bool:
+        return self.is_for_endpoint and self.kind not in PLAIN
+
+    @property
+    def has_links(self) -> bool:
+        """Say whether there is anything to answer or join; nothing leads into a state secret."""
+        gone = {"withdrawn", "cancelled", "postponed", "counter_declined"}
+        return self.is_for_endpoint and self.kind not in gone and not self.is_secret
 
 
 def mail(copy: Copy) -> EmailMessage:
@@ -105,13 +135,15 @@ def mail(copy: Copy) -> EmailMessage:
     message["Subject"] = _say(words, SUBJECTS[copy.kind], copy)
     message["Date"] = format_datetime(copy.stamped)
     message["Message-ID"] = copy.message_id
+    if copy.reply_to:
+        message["Reply-To"] = Address(sender[0], addr_spec=copy.reply_to)
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(environment.get_template("mail/letter.txt").render(view), cte="base64")
     html = environment.get_template("mail/letter.html").render(view)
     message.add_alternative(html, subtype="html", cte="base64")
-    if not copy.is_for_endpoint:
+    if not copy.has_calendar:
         return message
-    event = itip.calendar(_invitation(copy, words))
+    event = calendar(copy)
     message.add_alternative(
         event.decode(),
         subtype="calendar",
@@ -122,10 +154,17 @@ def mail(copy: Copy) -> EmailMessage:
     return message
 
 
+def calendar(*copies: Copy) -> bytes:
+    """Return the iCalendar object of a recipient's copy; several are one meeting (S2)."""
+    return itip.calendar(*(_invitation(copy, _words(copy.language)) for copy in copies))
+
+
 def _invitation(copy: Copy, words: NullTranslations) -> itip.Invitation:
     organizer = parseaddr(copy.sender)
-    description = [copy.agenda, words.gettext("Join: %(url)s") % {"url": copy.join_url}]
-    description.append(words.gettext("Answer: %(url)s") % {"url": copy.reply_url})
+    description = [copy.agenda]
+    if copy.has_links:
+        description.append(words.gettext("Join: %(url)s") % {"url": copy.join_url})
+        description.append(words.gettext("Answer: %(url)s") % {"url": copy.reply_url})
     return itip.Invitation(
         method=_method(copy),
         uid=copy.uid,
@@ -143,7 +182,7 @@ def _invitation(copy: Copy, words: NullTranslations) -> itip.Invitation:
         attendee_email=copy.recipient,
         attendee_role=copy.role,
         partstat=copy.partstat,
-        join_url=copy.join_url,
+        join_url=copy.join_url if copy.has_links else "",
         join_label=words.gettext("Join the video conference"),
         is_cancelled=copy.kind == "cancelled",
         is_postponed=copy.kind == "postponed",
@@ -151,11 +190,14 @@ def _invitation(copy: Copy, words: NullTranslations) -> itip.Invitation:
         exdates=copy.exdates,
         recurrence_id=copy.original,
         related_to=copy.related_to,
+        reason=copy.reason,
+        is_secret=copy.is_secret,
+        delegated_from=copy.delegated_from,
     )
 
 
 def _method(copy: Copy) -> itip.Method:
-    return itip.Method.CANCEL if copy.kind in CANCELS else itip.Method.REQUEST
+    return METHODS.get(copy.kind, itip.Method.REQUEST)
 
 
 def _times(copy: Copy) -> dict[str, object]:
@@ -175,7 +217,12 @@ def _times(copy: Copy) -> dict[str, object]:
 
 
 def _say(words: NullTranslations, phrase: Phrase, copy: Copy) -> str:
-    said = words.gettext(phrase.text) % {"title": copy.title, "host": copy.host, "name": copy.name}
+    said = words.gettext(phrase.text) % {
+        "title": copy.title,
+        "host": copy.host,
+        "name": copy.name,
+        "site": copy.site,
+    }
     return " ".join(said.split())
 
 

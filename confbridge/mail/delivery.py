@@ -5,51 +5,123 @@ from __future__ import annotations
 import hashlib
 import smtplib
 import ssl
+import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
+
+import dkim
 
 from confbridge.config import HOUSE
 from confbridge.database import in_transaction
-from confbridge.errors import MailError
+from confbridge.errors import BadConfig, MailError
 
 PATIENCE = 10  # seconds for each answer of the server
+FRESH = 5  # seconds for which an idle connection is trusted to be still there
+# Reply-To belongs to it: nobody on the way may turn answers elsewhere.
+SIGNED = [
+    *(b"from", b"to", b"reply-to", b"subject", b"date", b"message-id"),
+    *(b"mime-version", b"content-type"),
+]
 
 
-def deliver(message: EmailMessage, url: str) -> None:
-    """Hand the mail over; when this returns, the other side has taken charge of it.
+class Courier:
+    """Hands mails over, many on one connection; a context manager that ends it."""
 
-    Raises MailError.
+    def __init__(self, url: str) -> None:
+        self._address = urlsplit(url)
+        self._server: smtplib.SMTP | None = None
+        self._used = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def deliver(self, message: EmailMessage, *, sign: Signature | None = None) -> None:
+        """Hand a mail over; when this returns, the other side has taken charge of it.
+
+        What cannot be delivered later on comes back to the address in Reply-To,
+        which tells of which mail it is (VERP).
+
+        Raises MailError.
+        """
+        assert not in_transaction(), "mail servers are slow: commit before talking to one"
+        raw = message.as_bytes()
+        if self._address.scheme == "maildir":
+            _file(message["Message-ID"], raw, HOUSE / self._address.path)
+            return
+        sender = (message["Reply-To"] or message["From"]).addresses[0].addr_spec
+        recipients = [one.addr_spec for one in message["To"].addresses]
+        try:
+            server = self._connected()
+        except (OSError, smtplib.SMTPException) as error:
+            raise MailError(f"the mail server does not answer: {error}", server=True) from error
+        try:
+            server.sendmail(sender, recipients, signed(raw, sign) if sign else raw)
+        except smtplib.SMTPRecipientsRefused as error:
+            code, text = next(iter(error.recipients.values()))
+            raise MailError(f"{code} {_readable(text)}", permanent=code >= 500) from error
+        except smtplib.SMTPSenderRefused as error:
+            # Our own sender or sign-in: the trouble of every mail, and not of this one.
+            self.close()
+            said = f"{error.smtp_code} {_readable(error.smtp_error)}"
+            raise MailError(said, server=True) from error
+        except smtplib.SMTPResponseException as error:
+            code, said = error.smtp_code, _readable(error.smtp_error)
+            raise MailError(f"{code} {said}", permanent=code >= 500) from error
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            raise MailError(f"the mail server broke off: {error}", server=True) from error
+
+    def close(self) -> None:
+        """End the connection; whether QUIT works no longer matters to any mail."""
+        server, self._server = self._server, None
+        if server is not None:
+            with suppress(OSError, smtplib.SMTPException):
+                server.quit()
+            server.close()
+
+    def _connected(self) -> smtplib.SMTP:
+        """Return the connection; one that the server has ended meanwhile is made anew."""
+        idle, self._used = time.monotonic() - self._used, time.monotonic()
+        if self._server is not None and idle < FRESH:
+            return self._server
+        self.close()
+        self._server = _connect(self._address)
+        return self._server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What mails are signed with (DKIM, RFC 6376)."""
+
+    domain: str
+    selector: str
+    key: str = field(repr=False)  # PEM
+
+
+def signed(raw: bytes, sign: Signature) -> bytes:
+    """Return the mail with a DKIM-Signature before it.
+
+    Raises BadConfig if the key cannot be used.
     """
-    assert not in_transaction(), "mail servers are slow: commit before talking to one"
-    address = urlsplit(url)
-    if address.scheme == "maildir":
-        _file(message, HOUSE / address.path)
-        return
     try:
-        server = _connect(address)
-    except (OSError, smtplib.SMTPException) as error:
-        raise MailError(f"the mail server does not answer: {error}", server=True) from error
-    try:
-        server.send_message(message)
-    except smtplib.SMTPRecipientsRefused as error:
-        code, text = next(iter(error.recipients.values()))
-        raise MailError(f"{code} {_readable(text)}", permanent=code >= 500) from error
-    except smtplib.SMTPSenderRefused as error:
-        # Our own sender or sign-in: the trouble of every mail, and not of this one.
-        raise MailError(f"{error.smtp_code} {_readable(error.smtp_error)}", server=True) from error
-    except smtplib.SMTPResponseException as error:
-        raise MailError(
-            f"{error.smtp_code} {_readable(error.smtp_error)}", permanent=error.smtp_code >= 500
-        ) from error
-    except (OSError, smtplib.SMTPException) as error:
-        raise MailError(f"the mail server broke off: {error}", server=True) from error
-    finally:
-        # Whether QUIT works no longer matters to the mail.
-        with suppress(OSError, smtplib.SMTPException):
-            server.quit()
-        server.close()
+        header: bytes = dkim.sign(
+            raw,
+            sign.selector.encode(),
+            sign.domain.encode(),
+            sign.key.encode(),
+            canonicalize=(b"relaxed", b"relaxed"),
+            include_headers=SIGNED,
+        )
+    except (dkim.DKIMException, ValueError) as error:
+        raise BadConfig(f"CONFBRIDGE_DKIM_KEY: {error}") from error
+    return header + raw
 
 
 def check(url: str) -> str:
@@ -87,14 +159,14 @@ def _readable(text: bytes | str) -> str:
     return text.decode(errors="replace") if isinstance(text, bytes) else text
 
 
-def _file(message: EmailMessage, folder: Path) -> None:
+def _file(message_id: str, raw: bytes, folder: Path) -> None:
     """Put the mail into a Maildir; the same mail again finds itself there already."""
-    name = hashlib.sha256(message["Message-ID"].encode()).hexdigest()[:32] + ".confbridge"
+    name = hashlib.sha256(message_id.encode()).hexdigest()[:32] + ".confbridge"
     try:
         _folder(folder)
         if any((folder / "cur").glob(f"{name}*")):
             return
-        (folder / "tmp" / name).write_bytes(message.as_bytes())
+        (folder / "tmp" / name).write_bytes(raw)
         (folder / "tmp" / name).replace(folder / "new" / name)
     except OSError as error:
         raise MailError(f"the mail folder cannot be written: {error}", server=True) from error

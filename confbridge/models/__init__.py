@@ -5,6 +5,7 @@ from confbridge.models.attendance import BridgeEvents, Gap, Leg, LegSource
 from confbridge.models.audit import AuditEntry
 from confbridge.models.bridge import Allocation, Bridge, BridgeBlock, Pool
 from confbridge.models.endpoint import Endpoint
+from confbridge.models.feed import Feed
 from confbridge.models.letter import Letter, LetterKind, Mail, MailState
 from confbridge.models.meeting import (
     Attendee,
@@ -12,10 +13,25 @@ from confbridge.models.meeting import (
     Exdate,
     Meeting,
     Occurrence,
+    OccurrenceAnswer,
     Offer,
     Reservation,
+    Standing,
+    SubstituteState,
 )
 from confbridge.models.organisation import Organisation
+from confbridge.models.reply import (
+    Mailbox,
+    Outcome,
+    Received,
+    Reminder,
+    Reply,
+    ReplyKind,
+    ReplyState,
+    Task,
+    TaskKind,
+    Why,
+)
 from confbridge.models.rules import DecidedDay, RankWeight
 
 __all__ = [
@@ -31,6 +47,7 @@ __all__ = [
     "DecidedDay",
     "Endpoint",
     "Exdate",
+    "Feed",
     "Gap",
     "IdempotentAnswer",
     "Leg",
@@ -39,12 +56,25 @@ __all__ = [
     "LetterKind",
     "Mail",
     "MailState",
+    "Mailbox",
     "Meeting",
     "Occurrence",
+    "OccurrenceAnswer",
     "Offer",
     "Organisation",
+    "Outcome",
     "Pool",
     "RankWeight",
+    "Received",
+    "Reminder",
+    "Reply",
+    "ReplyKind",
+    "ReplyState",
     "Reservation",
     "Role",
+    "Standing",
+    "SubstituteState",
+    "Task",
+    "TaskKind",
+    "Why",
 ]

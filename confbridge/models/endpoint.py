@@ -25,6 +25,9 @@ class Endpoint(Base):
     address: Mapped[str] = mapped_column(default="")
     networks: Mapped[frozenset[str]] = mapped_column(Words)
     email: Mapped[str]
+    # Others who receive for it; any of them may answer.
+    recipients: Mapped[frozenset[str]] = mapped_column(Words, default=frozenset())
+    language: Mapped[str] = mapped_column(default="vi")  # of its letters
     contact: Mapped[str] = mapped_column(default="")
     phone: Mapped[str] = mapped_column(default="")
     active: Mapped[bool] = mapped_column(default=True)

@@ -23,6 +23,9 @@ class LetterKind(StrEnum):
     WITHDRAWN = "withdrawn"
     CANCELLED = "cancelled"
     POSTPONED = "postponed"
+    UPCOMING = "upcoming"  # a reminder to who has answered
+    COUNTER_DECLINED = "counter_declined"
+    SILENT = "silent"  # to the head office: a required endpoint has not answered
     OFFERED = "offered"  # to the organizer: what waited, or was displaced, could be held now
 
 
@@ -38,6 +41,7 @@ class Letter(Base):
     stamped: Mapped[datetime] = mapped_column(UTCDateTime)
     title: Mapped[str]
     agenda: Mapped[str]
+    secret: Mapped[bool] = mapped_column(default=False)
     chair: Mapped[str]
     host: Mapped[str]
     number: Mapped[str]
@@ -54,6 +58,7 @@ class Letter(Base):
     related_to: Mapped[str] = mapped_column(default="")  # the UID it was split off from
     offers: Mapped[str] = mapped_column(default="")  # starts of new times, as `exdates`
     until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # how long an offer stands
+    site: Mapped[str] = mapped_column(default="")  # the endpoint that a head office is told of
 
     meeting: Mapped[Meeting] = relationship(lazy="raise")
 
@@ -77,6 +82,8 @@ class MailState(StrEnum):
 
     QUEUED = "queued"
     SENT = "sent"
+    DELIVERED = "delivered"  # its mail server has said so
+    BOUNCED = "bounced"  # taken, and sent back
     FAILED = "failed"
     SUPERSEDED = "superseded"  # never sent, because a later letter says it all
 
@@ -97,6 +104,8 @@ class Mail(Base):
     name: Mapped[str]
     role: Mapped[str]
     partstat: Mapped[str]
+    language: Mapped[str] = mapped_column(default="vi")
+    delegated_from: Mapped[str] = mapped_column(default="")  # whose place the recipient takes
     exdates: Mapped[str] = mapped_column(default="")  # of this endpoint alone, as the letter's
     state: Mapped[str] = mapped_column(default=MailState.QUEUED)
     due: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -110,6 +119,7 @@ class Mail(Base):
         Index("ix_mails_due", "due"),
         Index("ix_mails_letter", "letter_id"),
         Index("ix_mails_attendee", "attendee_id"),
+        Index("ix_mails_recipient", "recipient"),
     )
 
     @property

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from confbridge import clock
 from confbridge.database import Base, UTCDateTime
 from confbridge.domain.capacity import Quality
 from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
-from confbridge.domain.rsvp import Partstat
+from confbridge.domain.rsvp import Order, Partstat
 from confbridge.models.account import Account
 from confbridge.models.endpoint import Endpoint
 from confbridge.models.organisation import Organisation
@@ -59,6 +60,8 @@ class Meeting(Base):
     reason: Mapped[str] = mapped_column(default="")  # why it was cancelled or postponed
     leader_reason: Mapped[str] = mapped_column(default="")  # why the chair is in two meetings
     search: Mapped[str] = mapped_column(default="")  # number and title, folded
+    # A state secret: nobody is told more than that the endpoints are busy, and no room opens.
+    secret: Mapped[bool] = mapped_column(default=False)
     waiting_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # on the waiting list
     check_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when to look for room again
 
@@ -143,6 +146,8 @@ class Occurrence(Base):
     chair_key: Mapped[str] = mapped_column(default="")  # the chair's name, folded
     hold_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     displaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("occurrences.id"))
+    # When to look next whom to remind; None when nothing more is to come.
+    remind_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=clock.now)
 
     meeting: Mapped[Meeting] = relationship(back_populates="occurrences", lazy="raise")
     allocations: Mapped[list[Allocation]] = relationship(
@@ -159,7 +164,14 @@ class Occurrence(Base):
         Index("ix_occurrences_chair_time", "chair_key", "ends", "starts"),
         Index("ix_occurrences_hold_until", "hold_until"),
         Index("ix_occurrences_displaced_by", "displaced_by_id"),
+        Index("ix_occurrences_remind_at", "remind_at"),
     )
+
+    @validates("starts", "state")
+    def _look_again(self, _name: str, value: object) -> object:
+        """Let reminders be counted anew whenever it is held at another time, or not any more."""
+        self.remind_at = clock.now()
+        return value
 
     @property
     def during(self) -> Interval:
@@ -201,7 +213,61 @@ class Offer(Base):
     __table_args__ = (Index("ix_offers_occurrence", "occurrence_id"),)
 
 
-class Attendee(Base):
+class SubstituteState(StrEnum):
+    """Whether the chair's side agrees to who stands in."""
+
+    WAITING = "waiting"
+    AGREED = "agreed"
+    REFUSED = "refused"
+
+
+class Standing:
+    """What counts as an endpoint's answer at present, and which answer said so.
+
+    Answers to a SEQUENCE before `asked` were about another time. Of the others the
+    greatest in the order of `domain.rsvp.Order` counts, in whatever order they come.
+    `chain` names by their addresses the substitutes agreed to, the last of whom speaks.
+    """
+
+    partstat: Mapped[str] = mapped_column(default=Partstat.NEEDS_ACTION)
+    comment: Mapped[str] = mapped_column(default="")
+    delegates: Mapped[str] = mapped_column(default="")  # who will come: names and functions
+    headcount: Mapped[int | None]
+    substitute: Mapped[str] = mapped_column(default="")  # who stands in
+    substitute_state: Mapped[str] = mapped_column(default="")
+    via: Mapped[str] = mapped_column(default="")
+    person: Mapped[str] = mapped_column(default="")  # who said it
+    late: Mapped[bool] = mapped_column(default=False)  # after the list was frozen
+    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    asked: Mapped[int] = mapped_column(default=0)
+    said_sequence: Mapped[int] = mapped_column(default=-1)
+    said_depth: Mapped[int] = mapped_column(default=0)
+    said_stamp: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    said_key: Mapped[str] = mapped_column(default="")
+    chain: Mapped[str] = mapped_column(default="")
+
+    @property
+    def order(self) -> Order | None:
+        """Where the answer that counts stands; None if there is none."""
+        if self.said_stamp is None:
+            return None
+        return Order(self.said_sequence, self.said_depth, self.said_stamp, self.said_key)
+
+    @property
+    def substitutes(self) -> list[str]:
+        return self.chain.split()
+
+    def open_answer(self, sequence: int) -> None:
+        """Forget what was said: it was about something else than is asked from `sequence` on."""
+        self.partstat, self.comment, self.delegates = Partstat.NEEDS_ACTION, "", ""
+        self.headcount, self.substitute, self.substitute_state = None, "", ""
+        self.via, self.person, self.late, self.answered_at = "", "", False, None
+        self.asked = sequence
+        self.chain, self.said_depth = "", 0
+        self.said_sequence, self.said_stamp, self.said_key = -1, None, ""
+
+
+class Attendee(Standing, Base):
     """An endpoint that is (or was) invited to a meeting, and what it answered."""
 
     __tablename__ = "attendees"
@@ -214,12 +280,8 @@ class Attendee(Base):
     quality: Mapped[str] = mapped_column(default=Quality.HD)
     everywhere: Mapped[bool] = mapped_column(default=True)  # False: to single occurrences only
     invited: Mapped[bool] = mapped_column(default=True)  # False once taken off the list
-    partstat: Mapped[str] = mapped_column(default=Partstat.NEEDS_ACTION)
-    comment: Mapped[str] = mapped_column(default="")
-    delegates: Mapped[str] = mapped_column(default="")  # who will come
-    headcount: Mapped[int | None]
-    via: Mapped[str] = mapped_column(default="")
-    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its page was opened
+    away_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # an out-of-office came back
 
     meeting: Mapped[Meeting] = relationship(back_populates="attendees", lazy="raise")
     endpoint: Mapped[Endpoint] = relationship(lazy="selectin")
@@ -228,6 +290,23 @@ class Attendee(Base):
         UniqueConstraint("meeting_id", "endpoint_id", name="uq_attendees_meeting_endpoint"),
         CheckConstraint("ports > 0", name="ports"),
         Index("ix_attendees_endpoint", "endpoint_id"),
+    )
+
+
+class OccurrenceAnswer(Standing, Base):
+    """An endpoint's answer to one occurrence, where it is not that to the series."""
+
+    __tablename__ = "occurrence_answers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    attendee_id: Mapped[int] = mapped_column(ForeignKey(Attendee.id))
+    occurrence_id: Mapped[int] = mapped_column(ForeignKey(Occurrence.id))
+
+    __table_args__ = (
+        UniqueConstraint(
+            "occurrence_id", "attendee_id", name="uq_occurrence_answers_occurrence_attendee"
+        ),
+        Index("ix_occurrence_answers_attendee", "attendee_id"),
     )
 
 

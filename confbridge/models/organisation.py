@@ -23,6 +23,12 @@ class Organisation(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id"))
     valid_from: Mapped[date]
     valid_to: Mapped[date | None]  # the last day; None: no end is known
+    # When its endpoints are reminded; None as the settings say.
+    remind_minutes: Mapped[str | None]  # before the start, as "1440 60"
+    chase_days: Mapped[int | None]  # working days before, who has not answered
+    # The head office that is told when a required endpoint stays silent.
+    office_name: Mapped[str] = mapped_column(default="")
+    office_email: Mapped[str] = mapped_column(default="")
 
     parent: Mapped[Organisation | None] = relationship(remote_side=[id], lazy="raise")
 

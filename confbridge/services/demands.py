@@ -16,7 +16,14 @@ from confbridge.domain.interval import Interval
 from confbridge.domain.placement import MINUTE, Demand, Site
 from confbridge.domain.rsvp import Partstat
 from confbridge.inputs.meetings import Invitee, MeetingDraft
-from confbridge.models import Attendee, Endpoint, Meeting, Occurrence, Reservation
+from confbridge.models import (
+    Attendee,
+    Endpoint,
+    Meeting,
+    Occurrence,
+    OccurrenceAnswer,
+    Reservation,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +39,28 @@ class Need:
         return sorted(site.id for site in self.demand.sites)
 
 
-def sites_of(meeting: Meeting, endpoints: Collection[int] | None = None) -> list[Site]:
-    """Return the sites of a meeting, or of those `endpoints` alone, less who gave theirs back."""
+def sites_of(
+    meeting: Meeting,
+    endpoints: Collection[int] | None = None,
+    said: Mapping[int, str] | None = None,
+) -> list[Site]:
+    """Return the sites of a meeting, or of those `endpoints` alone, less who gave theirs back.
+
+    `said` is what attendees, by id, have answered otherwise than to the whole series.
+    """
     return [
         _site(one, one.endpoint)
         for one in meeting.attendees
         if (one.everywhere if endpoints is None else one.endpoint_id in endpoints)
-        and not has_given_back(meeting, one)
+        and not gives_back(meeting, one, (said or {}).get(one.id, one.partstat))
     ]
 
 
-def has_given_back(meeting: Meeting, attendee: Attendee) -> bool:
-    """Say whether an endpoint does not hold its time, because it declined."""
+def gives_back(meeting: Meeting, attendee: Attendee, partstat: str) -> bool:
+    """Say whether an endpoint that has answered so does not hold its time."""
     return (
         meeting.gives_back
-        and attendee.partstat == Partstat.DECLINED
+        and partstat == Partstat.DECLINED
         and attendee.endpoint.kind == EndpointKind.SOFT
     )
 
@@ -112,11 +126,29 @@ def members(occurrences: Sequence[Occurrence]) -> dict[int, set[int]]:
     return found
 
 
+def said_apart(meeting: Meeting, some: Sequence[Occurrence]) -> dict[int, dict[int, str]]:
+    """Return who answered to these occurrences otherwise than to all: PARTSTAT by attendee."""
+    found: dict[int, dict[int, str]] = {one.id: {} for one in some}
+    if not meeting.repeats:
+        return found
+    asked = select(
+        OccurrenceAnswer.occurrence_id, OccurrenceAnswer.attendee_id, OccurrenceAnswer.partstat
+    ).where(OccurrenceAnswer.occurrence_id.in_(found))
+    for occurrence_id, attendee_id, partstat in db.session.execute(asked):
+        found[occurrence_id][attendee_id] = partstat
+    return found
+
+
 def needs_now(meeting: Meeting, some: Sequence[Occurrence]) -> list[Need]:
-    """Return what these occurrences of a meeting have to hold as things are, in one question."""
+    """Return what these occurrences of a meeting have to hold as things are.
+
+    Two questions however many there are; one for a meeting that takes place once.
+    """
     present = members(some)
+    said = said_apart(meeting, some)
     return [
-        need_of(meeting, one.during, sites_of(meeting, present[one.id] or None)) for one in some
+        need_of(meeting, one.during, sites_of(meeting, present[one.id] or None, said[one.id]))
+        for one in some
     ]
 
 

@@ -7,13 +7,25 @@ letter is about that one alone (S10, S11); without, about the whole meeting.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import delete, select
+
 from confbridge import clock
+from confbridge.database import db
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.rsvp import Partstat
 from confbridge.errors import Conflict, Phrase
-from confbridge.models import Account, Attendee, LetterKind, Meeting, Occurrence
+from confbridge.mail import compose
+from confbridge.models import (
+    Account,
+    Attendee,
+    LetterKind,
+    Meeting,
+    Occurrence,
+    OccurrenceAnswer,
+)
 from confbridge.services import audit, demands, outbox
 from confbridge.services.outbox import Telling
 
@@ -42,9 +54,7 @@ def ask_anew(
 ) -> None:
     """Send each a REQUEST for another time: a new SEQUENCE, and every answer is open (S3, S10)."""
     meeting.sequence += 1
-    if occurrence is None:
-        for attendee in attendees:
-            open_answer(attendee)
+    open_answers(meeting, attendees, occurrence)
     _send(meeting, LetterKind.MOVED, attendees, by=by, occurrence=occurrence)
     if occurrence is None:
         _send_overrides(meeting, attendees, by=by)
@@ -77,11 +87,30 @@ def tell_singles(
         _send(meeting, kind, some, by=by, occurrence=one)
 
 
-def open_answer(attendee: Attendee) -> None:
-    """Forget what the attendee has said: it was about something else."""
-    attendee.partstat = Partstat.NEEDS_ACTION
-    attendee.comment, attendee.delegates, attendee.headcount = "", "", None
-    attendee.via, attendee.answered_at = "", None
+def open_answers(
+    meeting: Meeting, attendees: Sequence[Attendee], occurrence: Occurrence | None = None
+) -> None:
+    """Forget what these have said, to one occurrence or to all: it was about something else."""
+    if occurrence is None or not meeting.repeats:
+        for attendee in attendees:
+            attendee.open_answer(meeting.sequence)
+        if meeting.repeats:
+            forget_answers(meeting.occurrences)
+        return
+    asked = select(OccurrenceAnswer).where(OccurrenceAnswer.occurrence_id == occurrence.id)
+    known = {one.attendee_id: one for one in db.session.scalars(asked)}
+    for attendee in attendees:
+        one = known.get(attendee.id)
+        if one is None:
+            one = OccurrenceAnswer(attendee_id=attendee.id, occurrence_id=occurrence.id)
+            db.session.add(one)
+        one.open_answer(meeting.sequence)
+
+
+def forget_answers(occurrences: Sequence[Occurrence]) -> None:
+    """Let what was said to the series count for these as well."""
+    numbers = [one.id for one in occurrences]
+    db.session.execute(delete(OccurrenceAnswer).where(OccurrenceAnswer.occurrence_id.in_(numbers)))
 
 
 def tell_of_change(meeting: Meeting, attendees: Sequence[Attendee], *, by: Account) -> None:
@@ -176,9 +205,7 @@ def postpone(
     """
     if told:
         meeting.sequence += 1
-    if not meeting.repeats:
-        for attendee in told:
-            open_answer(attendee)
+    open_answers(meeting, told, occurrence)
     _tell(
         Telling(
             meeting=meeting,
@@ -207,6 +234,28 @@ def offer(meeting: Meeting, occurrence: Occurrence, *, until: datetime) -> None:
         [],
         organizer=meeting.organizer,
     )
+
+
+def current(meeting: Meeting, attendee: Attendee) -> bytes:
+    """Return what an attendee's calendar should have of the meeting now: one object (S2)."""
+    telling = Telling(
+        meeting=meeting, kind=LetterKind.INVITATION, contact=contact_of(meeting.organizer)
+    )
+    now = clock.now()
+    moved = [
+        one
+        for one in meeting.occurrences
+        if meeting.repeats
+        and one.state == MeetingState.SCHEDULED
+        and (one.is_moved or not attendee.everywhere)
+        and one.ends > now
+    ]
+    members = demands.members(moved)
+    tellings = [telling] if attendee.everywhere else []
+    tellings += [
+        replace(telling, occurrence=one) for one in moved if attendee.endpoint_id in members[one.id]
+    ]
+    return compose.calendar(*(outbox.preview(one, attendee) for one in tellings or [telling]))
 
 
 def contact_of(account: Account) -> str:

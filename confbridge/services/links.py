@@ -11,6 +11,8 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from confbridge import config
 from confbridge.errors import NotFound, Phrase
 
+LONGEST_NUMBER = 12
+
 
 def for_attendee(attendee_id: int) -> str:
     """Return the part of a link by which an endpoint answers and joins."""
@@ -30,6 +32,37 @@ def for_guests(occurrence_id: int) -> str:
 def guests_of(link: str) -> int:
     """Return the occurrence's id; raises NotFound if the link was not made here."""
     return _opened("guests", link)
+
+
+def for_mail(mail_id: int) -> str:
+    """Return what stands after the + of a mail's reply address; only its recipient knows it.
+
+    Small letters and digits alone: mail servers may change the case.
+    """
+    return f"{mail_id:x}-{_derived(f'mail {mail_id}')[:20]}"
+
+
+def mail_of(token: str) -> int | None:
+    """Return the id of the mail that this stands in; None if it was not made here."""
+    number, _, _ = token.lower().partition("-")
+    if not number or len(number) > LONGEST_NUMBER or set(number) - set("0123456789abcdef"):
+        return None
+    found = int(number, 16)
+    return found if hmac.compare_digest(for_mail(found), token.lower()) else None
+
+
+def for_feed(feed_id: int) -> str:
+    """Return the secret part of a calendar's address."""
+    return _signer("feed").dumps(feed_id)
+
+
+def feed_of(link: str) -> int:
+    """Return the feed's id; raises NotFound if the address was not made here."""
+    return _opened("feed", link)
+
+
+def feed_url(feed_id: int) -> str:
+    return f"{config.in_force().base_url}/api/v1/calendars/{for_feed(feed_id)}.ics"
 
 
 def join_url(attendee_id: int) -> str:

@@ -331,9 +331,8 @@ def _prepared(meeting: Meeting, wanted: MeetingChange) -> _Prepared:
         _start(meeting)
     if was.is_elsewhen(Shape.of(meeting)):
         # Before it is said what is to be held: who had declined the old time is asked anew.
-        for attendee in meeting.attendees:
-            if attendee.everywhere:
-                invitations.open_answer(attendee)
+        everywhere = [one for one in meeting.attendees if one.everywhere]
+        invitations.open_answers(meeting, everywhere)
     claims = _claims(meeting, fresh)
     return _Prepared(was=was, starting=starting, changed=changed, claims=claims)
 

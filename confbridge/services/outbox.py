@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select, update
 
 from confbridge import clock, config
 from confbridge.database import db
+from confbridge.domain.rsvp import Partstat
 from confbridge.errors import Conflict, MailError, Phrase
 from confbridge.mail.compose import Copy
 from confbridge.models import (
@@ -27,21 +28,26 @@ from confbridge.models import (
 )
 from confbridge.services import access, audit, links
 
-LEASE = timedelta(minutes=2)  # longer than the slowest mail server is waited for
+LEASE = timedelta(minutes=1)  # of a batch; longer than the slowest mail server is waited for
+BATCH = 20
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=30)
-LANGUAGE = "vi"  # of the province's letters
 MOST_TRIES = 12  # with the waits above, about three hours
+FAILED = {MailState.FAILED, MailState.BOUNCED}
+WORST = [  # first what has to be seen first
+    *(MailState.FAILED, MailState.BOUNCED, MailState.QUEUED, MailState.SENT),
+    *(MailState.DELIVERED, MailState.SUPERSEDED),
+]
 
 
 @dataclass(frozen=True)
 class Dispatch:
-    """A mail claimed for sending, with all that its text needs."""
+    """A mail claimed for sending, with all that its text needs, and how long it is ours."""
 
-    mail: Mail
-    letter: Letter
-    uid: str
-    lease: datetime | None = None  # how long it is ours; None when it is only to be read
+    mail_id: int
+    tries: int
+    copy: Copy
+    lease: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +62,31 @@ class Telling:
     offers: tuple[datetime, ...] = ()
     until: datetime | None = None
     partstat: str = ""  # what each is to have said; "": what it has
+    sequence: int | None = None  # where it echoes another one than the meeting's
+    site: str = ""  # of which endpoint a head office is told
 
 
-def add(telling: Telling, to: Sequence[Attendee], *, organizer: Account | None = None) -> None:
-    """Queue one letter, frozen as things are now, and a mail to each attendee and the organizer.
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody written to by address: beside the endpoints' own, or in their stead."""
+
+    email: str
+    name: str
+    role: str
+    attendee: Attendee | None = None  # whose mail it is
+    delegated_from: str = ""
+    language: str = "vi"
+    partstat: str = Partstat.NEEDS_ACTION
+
+
+def add(
+    telling: Telling,
+    to: Sequence[Attendee],
+    *,
+    organizer: Account | None = None,
+    people: Sequence[Person] = (),
+) -> None:
+    """Queue one letter, frozen as things are now, and a mail to whoever receives for an attendee.
 
     DTSTAMP grows with every letter of a meeting, by a second at least, as
     RFC 5546 section 2.1.5 orders letters of the same SEQUENCE by it.
@@ -73,16 +100,59 @@ def add(telling: Telling, to: Sequence[Attendee], *, organizer: Account | None =
     db.session.flush()
     if letter.sequence or telling.kind != LetterKind.INVITATION:
         _supersede(letter, to)
-    _, _, domain = parseaddr(config.in_force().mail_from)[1].partition("@")
-    mails = [_mail(letter, attendee, now, domain) for attendee in to]
     absent = _absences(telling) if letter.rrule else {}
-    for mail, attendee in zip(mails, to, strict=True):
-        mail["exdates"] = _written(absent.get(attendee.endpoint_id, ()))
-        mail["partstat"] = telling.partstat or mail["partstat"]
+    mails = []
+    for attendee in to:
+        for one in _recipients(attendee, telling):
+            exdates = _written(absent.get(attendee.endpoint_id, ()))
+            mails.append(_mail(letter, one, now) | {"exdates": exdates})
+    mails += [_mail(letter, one, now) for one in people]
     if organizer is not None:
-        mails.append(_mail_to_account(letter, organizer, now, domain))
+        one = Person(
+            email=organizer.email,
+            name=organizer.name,
+            role="organizer",
+            language=organizer.language or "vi",
+        )
+        mails.append(_mail(letter, one, now))
     if mails:
         db.session.execute(insert(Mail), mails)
+
+
+def _recipients(attendee: Attendee, telling: Telling) -> list[Person]:
+    """Return who receives for an attendee: its own address, the others, and who stands in."""
+    endpoint = attendee.endpoint
+    addresses = [endpoint.email, *sorted(endpoint.recipients - {endpoint.email})]
+    role, partstat = attendee.role, telling.partstat or attendee.partstat
+    found = [
+        Person(
+            email=email,
+            name=endpoint.name,
+            role=role,
+            attendee=attendee,
+            language=endpoint.language,
+            partstat=partstat,
+        )
+        for email in addresses
+    ]
+    before = endpoint.email
+    for email in attendee.substitutes:
+        found.append(substitute(attendee, email, before, partstat))
+        before = email
+    return found
+
+
+def substitute(attendee: Attendee, email: str, before: str, partstat: str) -> Person:
+    """Return who stands in for an attendee, to be written to (RFC 5546 section 3.2.2.3)."""
+    return Person(
+        email=email,
+        name=attendee.endpoint.name,
+        role=attendee.role,
+        attendee=attendee,
+        delegated_from=before,
+        language=attendee.endpoint.language,
+        partstat=partstat,
+    )
 
 
 def _letter(telling: Telling) -> Letter:
@@ -91,8 +161,9 @@ def _letter(telling: Telling) -> Letter:
     return Letter(
         meeting_id=meeting.id,
         kind=telling.kind,
-        sequence=meeting.sequence,
+        sequence=meeting.sequence if telling.sequence is None else telling.sequence,
         stamped=meeting.stamped,
+        secret=meeting.secret,
         title=meeting.title,
         agenda=meeting.agenda,
         chair=meeting.chair,
@@ -103,7 +174,7 @@ def _letter(telling: Telling) -> Letter:
         starts=during.start,
         ends=during.end,
         lead_minutes=meeting.lead_minutes,
-        reason=telling.reason,
+        reason="" if meeting.secret else telling.reason,
         occurrence_id=one.id if one else None,
         original=one.original if one else None,
         rrule="" if one else meeting.rrule,
@@ -111,6 +182,7 @@ def _letter(telling: Telling) -> Letter:
         related_to=_related(meeting),
         offers=_written(telling.offers),
         until=telling.until,
+        site=telling.site,
     )
 
 
@@ -137,8 +209,8 @@ def _related(meeting: Meeting) -> str:
     return db.session.scalars(asked).one()
 
 
-def claim_next_due() -> Dispatch | None:
-    """Take the mail that has waited longest, for LEASE."""
+def claim_due() -> list[Dispatch]:
+    """Take the mails that have waited longest, a batch for LEASE."""
     now = clock.now()
     found = db.session.execute(
         select(Mail, Meeting.uid)
@@ -147,29 +219,38 @@ def claim_next_due() -> Dispatch | None:
         .where(Mail.due <= now, Mail.state == MailState.QUEUED)
         .order_by(Mail.due, Mail.id)
         .with_for_update(of=Mail, skip_locked=True)
-        .limit(1)
-    ).first()
-    if found is None:
-        return None
-    mail, uid = found
-    mail.due = now + LEASE
-    mail.tries += 1
-    return Dispatch(mail, mail.letter, uid, mail.due)
+        .limit(BATCH)
+    ).all()
+    lease = now + LEASE
+    for mail, _ in found:
+        mail.due = lease
+        mail.tries += 1
+    return [Dispatch(mail.id, mail.tries, copy_of(mail, uid), lease) for mail, uid in found]
 
 
-def copy_of(dispatch: Dispatch) -> Copy:
-    """Return the recipient's copy of the letter, ready to be made into a mail."""
-    mail, letter = dispatch.mail, dispatch.letter
+def put_back(dispatches: Sequence[Dispatch]) -> None:
+    """Give back what was claimed and not tried."""
+    for one in dispatches:
+        ours = update(Mail).where(Mail.id == one.mail_id, Mail.due == one.lease)
+        db.session.execute(ours.values(due=clock.now(), tries=Mail.tries - 1))
+
+
+def copy_of(mail: Mail, uid: str) -> Copy:
+    """Return the recipient's copy of the letter about the meeting `uid`, to be made into a mail."""
+    letter = mail.letter
+    sender = config.in_force().mail_from
+    mailbox, _, domain = parseaddr(sender)[1].partition("@")
     return Copy(
         kind=letter.kind,
         message_id=mail.message_id,
-        sender=config.in_force().mail_from,
+        sender=sender,
+        reply_to=f"{mailbox}+{links.for_mail(mail.id)}@{domain}",
         recipient=mail.recipient,
         name=mail.name,
         role=mail.role,
         partstat=mail.partstat,
-        language=LANGUAGE,
-        uid=dispatch.uid,
+        language=mail.language,
+        uid=uid,
         sequence=letter.sequence,
         stamped=letter.stamped,
         during=letter.during,
@@ -182,25 +263,31 @@ def copy_of(dispatch: Dispatch) -> Copy:
         contact=letter.contact,
         lead_minutes=letter.lead_minutes,
         reason=letter.reason,
-        join_url=_join_url(dispatch),
-        reply_url=_reply_url(dispatch),
+        join_url=_url(mail, uid, links.join_url),
+        reply_url=_url(mail, uid, links.reply_url),
         original=letter.original,
         rrule=letter.rrule,
         exdates=tuple(sorted({*letter.left_out, *mail.left_out})),
         related_to=letter.related_to,
         offers=tuple(letter.new_times),
         until=letter.until,
+        is_secret=letter.secret,
+        delegated_from=mail.delegated_from,
+        site=letter.site,
     )
 
 
-def _join_url(dispatch: Dispatch) -> str:
-    number = dispatch.mail.attendee_id
-    return links.join_url(number) if number else links.meeting_url(dispatch.uid)
+def _url(mail: Mail, uid: str, made: Callable[[int], str]) -> str:
+    return made(mail.attendee_id) if mail.attendee_id else links.meeting_url(uid)
 
 
-def _reply_url(dispatch: Dispatch) -> str:
-    number = dispatch.mail.attendee_id
-    return links.reply_url(number) if number else links.meeting_url(dispatch.uid)
+def preview(telling: Telling, attendee: Attendee) -> Copy:
+    """Return an attendee's copy of a letter that is not sent: of how things are now."""
+    letter = _letter(telling)
+    absent = _absences(telling).get(attendee.endpoint_id, ()) if letter.rrule else ()
+    one = _recipients(attendee, telling)[0]
+    made = _mail(letter, one, clock.now()) | {"exdates": _written(absent), "id": 0}
+    return copy_of(Mail(**made, letter=letter), telling.meeting.uid)
 
 
 def sent(mail_id: int) -> None:
@@ -212,14 +299,13 @@ def sent(mail_id: int) -> None:
 
 def not_sent(dispatch: Dispatch, error: MailError) -> None:
     """Try again later, or give up and show it."""
-    mail = dispatch.mail
     # Only while the lease is ours: another worker may have sent it meanwhile.
-    ours = update(Mail).where(Mail.id == mail.id, Mail.due == dispatch.lease)
+    ours = update(Mail).where(Mail.id == dispatch.mail_id, Mail.due == dispatch.lease)
     ours = ours.where(Mail.state == MailState.QUEUED)
-    if error.permanent or mail.tries >= MOST_TRIES:
+    if error.permanent or dispatch.tries >= MOST_TRIES:
         db.session.execute(ours.values(state=MailState.FAILED, due=None, trouble=str(error)))
     else:
-        wait = min(FIRST_RETRY * 2 ** (mail.tries - 1), LONGEST_RETRY)
+        wait = min(FIRST_RETRY * 2 ** (dispatch.tries - 1), LONGEST_RETRY)
         db.session.execute(ours.values(due=clock.now() + wait, trouble=str(error)))
 
 
@@ -228,12 +314,15 @@ def send_again(mail: Mail, *, by: Account) -> None:
 
     Raises Conflict.
     """
-    if mail.state != MailState.FAILED:
+    if mail.state not in FAILED:
         raise Conflict(Phrase("Only a mail that could not be sent can be sent again."))
     mail.state, mail.due, mail.tries = MailState.QUEUED, clock.now(), 0
-    if mail.attendee_id is not None:  # its address may have been put right meanwhile
+    if mail.attendee_id is not None and not mail.delegated_from:
+        # Its address may have been put right meanwhile.
         asked = select(Attendee).where(Attendee.id == mail.attendee_id)
-        mail.recipient = db.session.scalars(asked).one().endpoint.email
+        endpoint = db.session.scalars(asked).one().endpoint
+        if mail.recipient not in endpoint.recipients:
+            mail.recipient = endpoint.email
     audit.record(by.email, "mail queued again", f"mail {mail.id}")
 
 
@@ -263,45 +352,45 @@ def last_written(meeting: Meeting, kind: LetterKind) -> datetime | None:
     return found
 
 
-def dispatch_of(mail: Mail) -> Dispatch:
-    """Return a mail with all that its text needs, to be read."""
+def meeting_uid(mail: Mail) -> str:
+    """Return the UID of the meeting that a mail is about."""
     asked = select(Meeting.uid).where(Meeting.id == mail.letter.meeting_id)
-    return Dispatch(mail, mail.letter, db.session.scalars(asked).one())
+    return db.session.scalars(asked).one()
 
 
 def deliveries(meetings: Sequence[Meeting]) -> dict[int, Mail]:
-    """Return the last mail to each attendee, by the attendee's id."""
+    """Return how the last letter to each attendee fared, by the attendee's id.
+
+    Of several who receive for it, whose mail fared worst: that has to be seen.
+    """
     ids = [attendee.id for meeting in meetings for attendee in meeting.attendees]
-    last = select(func.max(Mail.id)).where(Mail.attendee_id.in_(ids)).group_by(Mail.attendee_id)
-    mails = db.session.scalars(select(Mail).where(Mail.id.in_(last)))
+    last = (
+        select(Mail.attendee_id, func.max(Mail.letter_id).label("letter_id"))
+        .where(Mail.attendee_id.in_(ids))
+        .group_by(Mail.attendee_id)
+        .subquery()
+    )
+    asked = select(Mail).join(
+        last, (Mail.attendee_id == last.c.attendee_id) & (Mail.letter_id == last.c.letter_id)
+    )
+    mails = sorted(
+        db.session.scalars(asked), key=lambda one: WORST.index(MailState(one.state)), reverse=True
+    )
     return {mail.attendee_id: mail for mail in mails if mail.attendee_id is not None}
 
 
-def _mail(letter: Letter, attendee: Attendee, now: datetime, domain: str) -> dict[str, object]:
-    endpoint = attendee.endpoint
+def _mail(letter: Letter, one: Person, now: datetime) -> dict[str, object]:
+    _, _, domain = parseaddr(config.in_force().mail_from)[1].partition("@")
     return {
         "letter_id": letter.id,
-        "attendee_id": attendee.id,
+        "attendee_id": one.attendee.id if one.attendee else None,
         "message_id": f"<{uuid.uuid4()}@{domain}>",
-        "recipient": endpoint.email,
-        "name": endpoint.name,
-        "role": attendee.role,
-        "partstat": attendee.partstat,
-        "due": now,
-    }
-
-
-def _mail_to_account(
-    letter: Letter, account: Account, now: datetime, domain: str
-) -> dict[str, object]:
-    return {
-        "letter_id": letter.id,
-        "attendee_id": None,
-        "message_id": f"<{uuid.uuid4()}@{domain}>",
-        "recipient": account.email,
-        "name": account.name,
-        "role": "organizer",
-        "partstat": "",
+        "recipient": one.email,
+        "name": one.name,
+        "role": one.role,
+        "partstat": one.partstat,
+        "language": one.language,
+        "delegated_from": one.delegated_from,
         "exdates": "",
         "due": now,
     }

@@ -156,8 +156,7 @@ def invited_again(meeting: Meeting, invitee: Invitee, endpoint: Endpoint) -> Att
     attendee.invited, attendee.everywhere = True, True
     attendee.role, attendee.ports = invitee.role, invitee.ports
     attendee.quality = invitee.quality or Quality(endpoint.quality)
-    attendee.partstat, attendee.comment, attendee.answered_at = Partstat.NEEDS_ACTION, "", None
-    attendee.delegates, attendee.headcount, attendee.via = "", None, ""
+    attendee.open_answer(meeting.sequence)
     return attendee
 
 

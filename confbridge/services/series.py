@@ -16,6 +16,7 @@ from confbridge.domain import lifecycle, recurrence
 from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.recurrence import Every, Rule, Weekday
+from confbridge.domain.rsvp import Partstat
 from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs.meetings import Invitee, MeetingChange, OccurrenceChange, series_of
 from confbridge.models import (
@@ -92,7 +93,11 @@ def _wanted_of_one(
     present = (members | {each.endpoint_id for each in added}) - {
         each.endpoint_id for each in removed
     }
-    need = demands.need_of(meeting, during, demands.sites_of(meeting, present))
+    said = demands.said_apart(meeting, [one])[one.id]
+    if during != one.during or one.state == MeetingState.POSTPONED:
+        # Everybody is asked anew, also who has declined the series.
+        said = dict.fromkeys([each.id for each in meeting.attendees], Partstat.NEEDS_ACTION)
+    need = demands.need_of(meeting, during, demands.sites_of(meeting, present, said))
     return need, added, removed
 
 
@@ -165,7 +170,9 @@ def split(meeting: Meeting, one: Occurrence, *, by: Account) -> Meeting:
             each.state = MeetingState.DRAFT
     db.session.flush()
     moved = update(Occurrence).where(Occurrence.id.in_(numbers))
-    db.session.execute(moved.values(meeting_id=following.id))
+    db.session.execute(moved.values(meeting_id=following.id, remind_at=clock.now()))
+    # They were given to the old series; of the new one everybody is asked anew.
+    invitations.forget_answers(moving)
     db.session.expire(meeting, ["occurrences"])
     db.session.expire(following, ["occurrences", "attendees"])
     _settle(meeting, "")

@@ -188,7 +188,8 @@ def record_reply(uid: str) -> ResponseReturnValue:
         def deed() -> None:
             meeting = access.meeting(me, uid, to_change=True)
             attendee = replies.of_endpoint(meeting, answer.endpoint)
-            replies.record(meeting, attendee, answer, via=Via.PHONE, by=me.email)
+            seat = replies.seat(attendee, meeting, answer.occurrence)
+            replies.record(seat, answer, via=Via.PHONE, by=me.email)
 
         attempt(deed)
     except Invalid as error:

@@ -35,18 +35,18 @@ def index() -> str:
 def show(number: int) -> str:
     """Show a mail as its recipient gets it."""
     mail = access.mail(account(), number)
-    dispatch = outbox.dispatch_of(mail)
-    message = compose.mail(outbox.copy_of(dispatch))
+    uid = outbox.meeting_uid(mail)
+    message = compose.mail(outbox.copy_of(mail, uid))
     text = message.get_body(("plain",))
-    calendar = next(part for part in message.walk() if part.get_content_type() == "text/calendar")
+    parts = [part for part in message.walk() if part.get_content_type() == "text/calendar"]
     return page(
         "outbox/show.html",
         mail=mail,
-        uid=dispatch.uid,
+        uid=uid,
         subject=message["Subject"],
         sender=message["From"],
         text=text.get_content() if text else "",
-        calendar=calendar.get_content(),
+        calendar=parts[0].get_content() if parts else "",
     )
 
 

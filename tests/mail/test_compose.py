@@ -98,17 +98,26 @@ def test_english_is_there_too():
     assert received(replace(COPY, language="en"))["Subject"].startswith("Invitation: ")
 
 
-@pytest.mark.parametrize("kind", list(LetterKind))
-def test_every_letter_says_its_method_in_the_part_and_in_the_header(kind):
+METHODS = {"withdrawn": "CANCEL", "cancelled": "CANCEL", "counter_declined": "DECLINECOUNTER"}
+
+
+@pytest.mark.parametrize("kind", sorted(set(LetterKind) - compose.PLAIN))
+def test_s19_every_letter_says_its_method_in_the_part_and_in_the_header(kind):
     message = received(replace(COPY, kind=kind, reason="Bão"))
     calendar = list(message.walk())[4]
-    method = "CANCEL" if kind in {"withdrawn", "cancelled"} else "REQUEST"
+    method = METHODS.get(kind, "REQUEST")
     assert calendar["Content-Type"].params["method"] == method
     assert Calendar.from_ical(calendar.get_content())["METHOD"] == method
     assert ("STATUS:CANCELLED" in calendar.get_content()) == (kind == "cancelled")
 
 
-@pytest.mark.parametrize("kind", ["withdrawn", "cancelled"])
+@pytest.mark.parametrize("kind", sorted(compose.PLAIN))
+def test_what_is_only_told_asks_nothing_of_a_calendar(kind):
+    kinds = [part.get_content_type() for part in received(replace(COPY, kind=kind)).walk()]
+    assert kinds == ["multipart/alternative", "text/plain", "text/html"]
+
+
+@pytest.mark.parametrize("kind", ["withdrawn", "cancelled", "counter_declined"])
 def test_who_is_not_wanted_gets_no_link(kind):
     message = received(replace(COPY, kind=kind, reason="Bão"))
     assert COPY.join_url not in body(message, "plain") + body(message, "html")
@@ -117,3 +126,25 @@ def test_who_is_not_wanted_gets_no_link(kind):
 def test_a_title_with_line_breaks_cannot_add_a_header():
     message = received(replace(COPY, title="A\r\nBcc: eve@example.org"))
     assert message["Bcc"] is None
+
+
+def test_answers_come_back_to_an_address_of_this_mail_alone():
+    message = received(replace(COPY, reply_to="hoinghi+1a-0f@ninhthuan.example"))
+    assert message["Reply-To"].addresses[0].addr_spec == "hoinghi+1a-0f@ninhthuan.example"
+    assert message["From"].addresses[0].addr_spec == "hoinghi@ninhthuan.example"
+
+
+@pytest.mark.parametrize("kind", sorted(set(LetterKind)))
+def test_d10_of_a_state_secret_nothing_is_told_but_that_the_time_is_taken(kind):
+    secret = replace(COPY, kind=kind, is_secret=True, title="Bận", agenda="", chair="")
+    message = received(secret)
+    for part in message.walk():
+        if part.get_content_maintype() == "text" or part.get_content_subtype() == "ics":
+            text = part.get_content()
+            text = text.decode() if isinstance(text, bytes) else text
+            assert "/join/" not in text
+            assert "/reply/" not in text
+    if kind not in compose.PLAIN:
+        event = Calendar.from_ical(list(message.walk())[4].get_content()).walk("VEVENT")[0]
+        assert event["CLASS"] == "CONFIDENTIAL"
+        assert not {"URL", "CONFERENCE", "DESCRIPTION"} & set(event)

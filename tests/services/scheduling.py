@@ -62,7 +62,9 @@ def answered(by, meeting: Meeting, code: str, partstat: str) -> None:
     with transaction():
         found = access.meeting(by, meeting.uid, to_change=True)
         given = parse(Answer, {"partstat": partstat, "comment": "…"})
-        replies.record(found, replies.of_endpoint(found, code), given, via="phone", by="ann")
+        replies.record(
+            replies.Seat(found, replies.of_endpoint(found, code)), given, via="phone", by="ann"
+        )
 
 
 def cancel(by, uid: str) -> None:
@@ -94,6 +96,7 @@ def occurrence(number: int) -> Occurrence:
 WRITTEN = (
     *("meetings", "occurrences", "reservations", "allocations", "attendees", "exdates"),
     *("letters", "mails", "counters", "audit_entries", "offers", "bridge_blocks"),
+    *("replies", "occurrence_answers", "tasks", "reminders"),
 )
 
 

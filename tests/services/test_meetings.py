@@ -52,7 +52,7 @@ def answer(cast, meeting, code="E-1", **given):
         found = access.meeting(cast.ann, meeting.uid, to_change=True)
         attendee = replies.of_endpoint(found, code)
         wanted = parse(Answer, {"partstat": "ACCEPTED", **given})
-        replies.record(found, attendee, wanted, via="phone", by="ann")
+        replies.record(replies.Seat(found, attendee), wanted, via="phone", by="ann")
 
 
 def last_letters(number=1):

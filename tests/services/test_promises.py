@@ -37,6 +37,7 @@ WHEN = st.integers(0, 30)
 SOME = st.lists(st.sampled_from(CODES), min_size=1, max_size=3, unique=True)
 REFUSALS = (Refused, Conflict, Invalid)
 TABLES = (
+    *("replies", "tasks", "reminders", "occurrence_answers"),
     *("offers", "exdates", "mails", "letters", "reservations", "allocations", "bridge_blocks"),
     *("occurrences", "attendees", "meetings", "audit_entries", "counters"),
 )
@@ -181,7 +182,7 @@ def test_no_sequence_of_deeds_breaks_a_promise_or_loses_a_meeting(people):
                 meeting = access.meeting(found.organizer, uid, to_change=True)
                 attendee = replies.of_endpoint(meeting, code)
                 given = parse(Answer, {"partstat": partstat, "comment": "…"})
-                replies.record(meeting, attendee, given, via="phone", by="test")
+                replies.record(replies.Seat(meeting, attendee), given, via="phone", by="test")
 
             with suppress(Clash, Conflict, Invalid):
                 attempt(deed)

@@ -168,7 +168,7 @@ def test_who_gave_its_place_back_is_told_to_answer_first(client, cast):
         found = access.meeting(cast.ann, made.uid, to_change=True)
         attendee = replies.of_endpoint(found, "S-1")
         given = parse(Answer, {"partstat": "DECLINED", "comment": "Bận"})
-        replies.record(found, attendee, given, via="link", by="S-1")
+        replies.record(replies.Seat(found, attendee), given, via="link", by="S-1")
     page = client.get(f"/join/{links.for_attendee(attendee.id)}")
     assert "đã báo vắng" in page.text
 

@@ -14,3 +14,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 for (const select of document.querySelectorAll("select[data-submit]")) {
   select.addEventListener("change", () => select.form.submit());
 }
+for (const part of document.querySelectorAll("[data-seen]")) {
+  // A mail scanner that fetches the page runs no script: only a person has seen it.
+  fetch(part.dataset.seen, { method: "POST", headers: { "X-CSRFToken": part.dataset.csrf } });
+}
