@@ -8,7 +8,7 @@ import logging
 from waitress import serve
 
 from confbridge import create_app
-from confbridge.jobs import start_bell
+from confbridge.jobs import start_bell, stop_bell
 
 logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 logging.getLogger("confbridge").setLevel(logging.INFO)
@@ -24,4 +24,4 @@ if __name__ == "__main__":
     try:
         serve(app, host=settings.host, port=settings.port, threads=16, ident=None)
     finally:
-        bell.shutdown(wait=False)
+        stop_bell(bell)

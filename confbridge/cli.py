@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from confbridge import config, drivers
 from confbridge.database import db, transaction
 from confbridge.errors import BadConfig, ConfbridgeError
-from confbridge.mail import delivery
+from confbridge.mail import delivery, mailbox
 from confbridge.models import Role
 from confbridge.services import access, accounts, bridges, demo
 from confbridge.services.bridges import Call
@@ -105,7 +105,8 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "settings", lambda: f"pages at {settings.base_url}, times in {settings.timezone}"
     yield "database", _database
     yield "migrations", _migrations
-    yield "mail", lambda: delivery.check(settings.mail_url)
+    yield "mail", lambda: f"{delivery.check(settings.mail_url)}, {_signing()}"
+    yield "mailbox", _mailbox
     try:
         found = bridges.all_calls()
     except SQLAlchemyError:
@@ -113,6 +114,19 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     db.session.rollback()
     for code, call in found.items():
         yield f"bridge {code}", partial(_bridge, call)
+
+
+def _signing() -> str:
+    sign = delivery.signature()
+    if sign is None:
+        return "not signed: set CONFBRIDGE_DKIM_KEY_FILE"
+    delivery.signed(b"From: a@example.org\r\n\r\n", sign)
+    return f"signed for {sign.domain} (DKIM, selector {sign.selector})"
+
+
+def _mailbox() -> str:
+    url = config.in_force().mailbox_url
+    return mailbox.check(url) if url else "none: answers come by link and telephone only"
 
 
 def _database() -> str:

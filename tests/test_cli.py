@@ -98,7 +98,7 @@ def test_check_says_of_everything_whether_it_is_fit(run, cast, janus_server):
     assert unfit.exit_code == 1
     lines = dict(line.split(": ", 1) for line in unfit.output.splitlines())
     assert set(lines) == {
-        *("settings", "database", "migrations", "mail"),
+        *("settings", "database", "migrations", "mail", "mailbox"),
         f"bridge {cast.bridge.code}",
     }
     assert lines[f"bridge {cast.bridge.code}"].startswith("UNFIT")
@@ -108,5 +108,6 @@ def test_check_says_of_everything_whether_it_is_fit(run, cast, janus_server):
         bridge.settings, bridge.secrets = found["settings"], found["secrets"]
     fit = run("check")
     assert fit.exit_code == 0, fit.output
+    assert "not signed" in lines["mail"]
     for secret in found["secrets"].values():
         assert secret not in fit.output + unfit.output

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, Event, Timezone, vCalAddress, vRecur, vText, vUri
+from icalendar import (
+    Calendar,
+    Event,
+    FreeBusy,
+    Timezone,
+    vCalAddress,
+    vPeriod,
+    vRecur,
+    vText,
+    vUri,
+)
 
 from confbridge.domain.interval import Interval
 from confbridge.domain.rsvp import Partstat, Role
@@ -164,3 +175,39 @@ def _attendee(invitation: Invitation) -> vCalAddress:
         asked = invitation.partstat == Partstat.NEEDS_ACTION
         attendee.params["RSVP"] = vText("TRUE" if asked else "FALSE")
     return attendee
+
+
+@dataclass(frozen=True, kw_only=True)
+class Busy:
+    """When somebody is taken within a time, as VFREEBUSY says it."""
+
+    uid: str
+    stamped: datetime
+    organizer_email: str
+    within: Interval
+    taken: Sequence[Interval]
+    attendee_email: str = ""  # who was asked about, in a reply
+    request_status: str = ""
+
+
+def free_busy(busy: Busy, *, is_reply: bool) -> bytes:
+    """Return a VFREEBUSY: published (RFC 5546 section 3.3.1), or as a REPLY (section 3.3.3)."""
+    made = _empty()
+    if is_reply:
+        made.add("METHOD", Method.REPLY)
+    component = FreeBusy()
+    component.add("UID", busy.uid)
+    component.add("DTSTAMP", busy.stamped.astimezone(UTC))
+    component.add("ORGANIZER", vCalAddress(f"mailto:{busy.organizer_email}"))
+    if busy.attendee_email:
+        component.add("ATTENDEE", vCalAddress(f"mailto:{busy.attendee_email}"))
+    component.add("DTSTART", busy.within.start.astimezone(UTC))
+    component.add("DTEND", busy.within.end.astimezone(UTC))
+    for one in busy.taken:
+        period = vPeriod((one.start.astimezone(UTC), one.end.astimezone(UTC)))
+        period.params["FBTYPE"] = "BUSY"
+        component.add("FREEBUSY", period, encode=False)
+    if busy.request_status:
+        component.add("REQUEST-STATUS", busy.request_status, encode=False)
+    made.add_component(component)
+    return _written(made)

@@ -267,3 +267,13 @@ class RecordedAnswer(Answer):
     endpoint: Code
     via: Via = Via.API
     occurrence: Number | None = None  # None: of a series all
+
+
+class Decision(Draft):
+    """What the secretary decides about a reply that waits for it."""
+
+    accept: bool
+    partstat: Literal["ACCEPTED", "DECLINED", "TENTATIVE"] | None = None  # of an answer in words
+    endpoint: Line = ""  # as whose answer a stranger's is taken
+    reason: Line = ""  # told to who had proposed another time
+    tell: bool = False  # a stranger that he is not invited

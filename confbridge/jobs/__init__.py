@@ -16,10 +16,12 @@ from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from flask import Flask
 
+from confbridge.jobs import mailroom
 from confbridge.jobs.attendance import work_on_one
 from confbridge.jobs.bridges import visit_one
 from confbridge.jobs.conferences import close_one, open_one
 from confbridge.jobs.holds import release_one, serve_one
+from confbridge.jobs.mailroom import read_mail
 from confbridge.jobs.postman import deliver_some
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ Job = Callable[[], bool]
 
 SCHEDULE: dict[Job, float] = {  # job: seconds between two rings
     deliver_some: 1,
+    read_mail: 1,
     open_one: 1,
     close_one: 1,
     visit_one: 1,
@@ -59,6 +62,12 @@ def start_bell(app: Flask) -> BaseScheduler:
     _fill(bell, app)
     bell.start()
     return bell
+
+
+def stop_bell(bell: BaseScheduler) -> None:
+    """Ring no more; what is at work ends with the piece it is at."""
+    mailroom.stopping.set()
+    bell.shutdown(wait=False)
 
 
 def init_app(app: Flask) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from email.utils import parseaddr
 
 from confbridge import clock, config
 from confbridge.database import transaction
 from confbridge.errors import MailError
 from confbridge.mail import compose
-from confbridge.mail.delivery import PATIENCE, Courier, Signature
+from confbridge.mail.delivery import PATIENCE, Courier, signature
 from confbridge.services import outbox
 from confbridge.services.outbox import Dispatch
 
@@ -39,7 +38,7 @@ def _deliver(courier: Courier, dispatch: Dispatch) -> bool:
     """Send one mail and write down how it went; False if the server takes none at present."""
     number = dispatch.mail_id
     try:
-        courier.deliver(compose.mail(dispatch.copy), sign=_signature())
+        courier.deliver(compose.mail(dispatch.copy), sign=signature())
     except MailError as error:
         log.warning("mail %s, try %s: %s", number, dispatch.tries, error)
         with transaction():
@@ -55,11 +54,3 @@ def _put_back(rest: list[Dispatch]) -> None:
     if rest:
         with transaction():
             outbox.put_back(rest)
-
-
-def _signature() -> Signature | None:
-    settings = config.in_force()
-    if not settings.dkim_key:
-        return None
-    domain = parseaddr(settings.mail_from)[1].partition("@")[2]
-    return Signature(domain=domain, selector=settings.dkim_selector, key=settings.dkim_key)

@@ -31,6 +31,7 @@ SUBJECTS = {
     "upcoming": Phrase("Soon: %(title)s"),
     "counter_declined": Phrase("The time stays: %(title)s"),
     "silent": Phrase("No answer yet: %(title)s"),
+    "freebusy": Phrase("When %(name)s is free"),
     "offered": Phrase("There is room now: %(title)s"),
 }
 OPENINGS = {
@@ -51,6 +52,9 @@ OPENINGS = {
     "counter_declined": Phrase(
         "The time that %(name)s proposed cannot be taken. The meeting stays when it is."
     ),
+    "freebusy": Phrase(
+        "The times at which %(name)s is taken are in the calendar part of this mail."
+    ),
     "silent": Phrase(
         "%(site)s, whose part in it is required, has not answered its invitation. Please see to it."
     ),
@@ -64,7 +68,12 @@ METHODS = {
     "cancelled": itip.Method.CANCEL,
     "counter_declined": itip.Method.DECLINECOUNTER,
 }
-PLAIN = {"upcoming", "silent", "offered"}  # words only: nothing that a calendar should do
+PLAIN = {
+    "upcoming",
+    "silent",
+    "offered",
+    "freebusy",
+}  # words only: nothing that a calendar should do
 ATTENDING = {"main", "required", "optional"}  # the roles of who is asked; others are only told
 
 
@@ -104,6 +113,7 @@ class Copy:
     reply_to: str = ""  # an address of this mail's own, by which what comes back is known
     is_secret: bool = False
     delegated_from: str = ""
+    body: str = ""  # a calendar part that is ready
     site: str = ""  # of which endpoint it tells, where that is not the recipient
 
     @property
@@ -141,6 +151,8 @@ def mail(copy: Copy) -> EmailMessage:
     message.set_content(environment.get_template("mail/letter.txt").render(view), cte="base64")
     html = environment.get_template("mail/letter.html").render(view)
     message.add_alternative(html, subtype="html", cte="base64")
+    if copy.body:
+        _add_ready(message, copy)
     if not copy.has_calendar:
         return message
     event = calendar(copy)
@@ -152,6 +164,11 @@ def mail(copy: Copy) -> EmailMessage:
     )
     message.add_attachment(event, maintype="application", subtype="ics", filename="invite.ics")
     return message
+
+
+def _add_ready(message: EmailMessage, copy: Copy) -> None:
+    params = {"method": itip.Method.REPLY, "component": "VFREEBUSY"}
+    message.add_alternative(copy.body, subtype="calendar", cte="base64", params=params)
 
 
 def calendar(*copies: Copy) -> bytes:

@@ -9,12 +9,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import dkim
 
+from confbridge import config
 from confbridge.config import HOUSE
 from confbridge.database import in_transaction
 from confbridge.errors import BadConfig, MailError
@@ -103,6 +105,15 @@ class Signature:
     domain: str
     selector: str
     key: str = field(repr=False)  # PEM
+
+
+def signature() -> Signature | None:
+    """Return what the settings sign with, None if there is no key."""
+    settings = config.in_force()
+    if not settings.dkim_key:
+        return None
+    domain = parseaddr(settings.mail_from)[1].partition("@")[2]
+    return Signature(domain=domain, selector=settings.dkim_selector, key=settings.dkim_key)
 
 
 def signed(raw: bytes, sign: Signature) -> bytes:

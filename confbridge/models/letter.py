@@ -25,6 +25,7 @@ class LetterKind(StrEnum):
     POSTPONED = "postponed"
     UPCOMING = "upcoming"  # a reminder to who has answered
     COUNTER_DECLINED = "counter_declined"
+    FREEBUSY = "freebusy"  # an answer to who asked when an endpoint is free
     SILENT = "silent"  # to the head office: a required endpoint has not answered
     OFFERED = "offered"  # to the organizer: what waited, or was displaced, could be held now
 
@@ -35,7 +36,7 @@ class Letter(Base):
     __tablename__ = "letters"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    meeting_id: Mapped[int] = mapped_column(ForeignKey(Meeting.id))
+    meeting_id: Mapped[int | None] = mapped_column(ForeignKey(Meeting.id))  # None: about none
     kind: Mapped[str]
     sequence: Mapped[int]
     stamped: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -60,7 +61,9 @@ class Letter(Base):
     until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # how long an offer stands
     site: Mapped[str] = mapped_column(default="")  # the endpoint that a head office is told of
 
-    meeting: Mapped[Meeting] = relationship(lazy="raise")
+    body: Mapped[str] = mapped_column(default="")  # an iCalendar object that is ready to be sent
+
+    meeting: Mapped[Meeting | None] = relationship(lazy="raise")
 
     __table_args__ = (Index("ix_letters_meeting", "meeting_id"),)
 

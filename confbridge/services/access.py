@@ -19,7 +19,9 @@ from confbridge.models import (
     Meeting,
     Occurrence,
     Organisation,
+    Reply,
     Role,
+    Task,
 )
 
 SEE_ALL = {Role.ADMIN, Role.OPERATOR}
@@ -182,9 +184,42 @@ def mails(account: Account) -> Select[Mail]:
     return (
         select(Mail)
         .join(Letter, Letter.id == Mail.letter_id)
-        .join(Meeting, Meeting.id == Letter.meeting_id)
+        .outerjoin(Meeting, Meeting.id == Letter.meeting_id)
         .where(meeting_is_own(account))
     )
+
+
+def reply(account: Account, number: int) -> Reply:
+    """Return a reply that waits for a decision, to who may change its meeting, which is locked.
+
+    Raises NotFound, NotAllowed.
+    """
+    asked = select(Meeting.uid).join(Reply, Reply.meeting_id == Meeting.id)
+    uid = db.session.scalar(asked.where(Reply.id == number, meeting_is_visible(account)))
+    if uid is None:
+        raise NotFound(Phrase("There is no such reply."))
+    meeting(account, uid, to_change=True)
+    found = select(Reply).where(Reply.id == number)
+    found = found.options(joinedload(Reply.meeting), joinedload(Reply.attendee))
+    return db.session.scalars(found.options(joinedload(Reply.occurrence))).one()
+
+
+def task(account: Account, number: int) -> Task:
+    """Return a task to who may change its meeting.
+
+    Raises NotFound, NotAllowed.
+    """
+    asked = (
+        select(Task)
+        .join(Meeting, Meeting.id == Task.meeting_id)
+        .where(Task.id == number, meeting_is_visible(account))
+        .options(joinedload(Task.meeting))
+    )
+    found = db.session.scalar(asked)
+    if found is None:
+        raise NotFound(Phrase("There is no such task."))
+    check_may_change(account, found.meeting)
+    return found
 
 
 def conference(account: Account, number: int) -> Occurrence:

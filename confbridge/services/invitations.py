@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from confbridge import clock
 from confbridge.database import db
@@ -21,15 +21,19 @@ from confbridge.mail import compose
 from confbridge.models import (
     Account,
     Attendee,
+    Letter,
     LetterKind,
+    Mail,
     Meeting,
     Occurrence,
     OccurrenceAnswer,
+    Reply,
 )
 from confbridge.services import audit, demands, outbox
-from confbridge.services.outbox import Telling
+from confbridge.services.outbox import Person, Telling
 
 REMINDER_PAUSE = timedelta(minutes=10)
+JUST_SENT = Phrase("They were reminded a moment ago. Give them some time.")
 
 
 def invite(
@@ -72,8 +76,18 @@ def tell_singles(
     Of these occurrences, or of all that are scheduled and ahead.
     """
     singles = [one for one in meeting.attendees if not one.everywhere]
-    if not singles or not meeting.repeats:
-        return
+    if singles and meeting.repeats:
+        _send_singles(meeting, kind, singles, occurrences, by=by)
+
+
+def _send_singles(
+    meeting: Meeting,
+    kind: LetterKind,
+    singles: Sequence[Attendee],
+    occurrences: Sequence[Occurrence] | None = None,
+    *,
+    by: Account | None = None,
+) -> None:
     now = clock.now()
     if occurrences is None:
         occurrences = [
@@ -84,16 +98,34 @@ def tell_singles(
     members = demands.members(occurrences)
     for one in occurrences:
         some = [each for each in singles if each.endpoint_id in members[one.id]]
-        _send(meeting, kind, some, by=by, occurrence=one)
+        _send(meeting, kind, some, by=by or meeting.organizer, occurrence=one)
 
 
 def open_answers(
-    meeting: Meeting, attendees: Sequence[Attendee], occurrence: Occurrence | None = None
+    meeting: Meeting,
+    attendees: Sequence[Attendee],
+    occurrence: Occurrence | None = None,
+    *,
+    sequence: int | None = None,
 ) -> None:
-    """Forget what these have said, to one occurrence or to all: it was about something else."""
+    """Forget what these have said, to one occurrence or to all: it was about something else.
+
+    Who stood in for them is no longer invited, and told so with this `sequence`.
+    """
+    sequence = meeting.sequence if sequence is None else sequence
     if occurrence is None or not meeting.repeats:
         for attendee in attendees:
-            attendee.open_answer(meeting.sequence)
+            _release_substitutes(
+                Telling(
+                    meeting=meeting,
+                    kind=LetterKind.WITHDRAWN,
+                    contact=contact_of(meeting.organizer),
+                    sequence=sequence,
+                ),
+                attendee,
+                attendee.substitutes,
+            )
+            attendee.open_answer(sequence)
         if meeting.repeats:
             forget_answers(meeting.occurrences)
         return
@@ -104,7 +136,25 @@ def open_answers(
         if one is None:
             one = OccurrenceAnswer(attendee_id=attendee.id, occurrence_id=occurrence.id)
             db.session.add(one)
-        one.open_answer(meeting.sequence)
+        else:
+            telling = Telling(
+                meeting=meeting,
+                kind=LetterKind.WITHDRAWN,
+                contact=contact_of(meeting.organizer),
+                occurrence=occurrence,
+                sequence=sequence,
+            )
+            _release_substitutes(telling, attendee, one.substitutes)
+        one.open_answer(sequence)
+
+
+def _release_substitutes(telling: Telling, attendee: Attendee, substitutes: Sequence[str]) -> None:
+    before, people = attendee.endpoint.email, []
+    for email in substitutes:
+        people.append(outbox.substitute(attendee, email, before, Partstat.NEEDS_ACTION))
+        before = email
+    if people:
+        outbox.add(telling, [], people=people)
 
 
 def forget_answers(occurrences: Sequence[Occurrence]) -> None:
@@ -128,22 +178,119 @@ def shorten(
     _tell(telling, [one for one in attendees if one.everywhere])
 
 
-def remind(meeting: Meeting, *, by: Account) -> int:
+def remind(meeting: Meeting, only: Attendee | None = None, *, by: Account) -> int:
     """Ask those again who have not answered, with the same SEQUENCE (S6); say how many.
 
     Raises Conflict.
     """
-    silent = [one for one in meeting.attendees if one.partstat == Partstat.NEEDS_ACTION]
-    whole = [one for one in silent if one.everywhere]
+    silent = [
+        one
+        for one in meeting.attendees
+        if one.partstat == Partstat.NEEDS_ACTION and only in {None, one}
+    ]
     if not silent:
         raise Conflict(Phrase("Everybody has answered."))
-    last = outbox.last_written(meeting, LetterKind.REMINDER)
-    if last and clock.now() - last < REMINDER_PAUSE:
-        raise Conflict(Phrase("They were reminded a moment ago. Give them some time."))
-    _send(meeting, LetterKind.REMINDER, whole, by=by)
-    tell_singles(meeting, LetterKind.REMINDER, by=by)
+    if only is not None:
+        if was_just_sent(meeting, only):
+            raise Conflict(JUST_SENT)
+    else:
+        last = outbox.last_written(meeting, LetterKind.REMINDER)
+        if last and clock.now() - last < REMINDER_PAUSE:
+            raise Conflict(JUST_SENT)
+    _send(meeting, LetterKind.REMINDER, [one for one in silent if one.everywhere], by=by)
+    singles = [one for one in silent if not one.everywhere]
+    if singles and meeting.repeats:
+        _send_singles(meeting, LetterKind.REMINDER, singles, by=by)
     audit.record(by.email, "reminded", f"meeting {meeting.uid}", str(len(silent)))
     return len(silent)
+
+
+def resend(
+    meeting: Meeting,
+    attendees: Sequence[Attendee],
+    *,
+    occurrence: Occurrence | None = None,
+    kind: LetterKind = LetterKind.REMINDER,
+) -> None:
+    """Send the REQUEST as it is now to these, with the same SEQUENCE (S6, R3, R13)."""
+    by = meeting.organizer
+    if occurrence is not None:
+        _send(meeting, kind, attendees, by=by, occurrence=occurrence)
+        return
+    everywhere = [one for one in attendees if one.everywhere]
+    _send(meeting, kind, everywhere, by=by)
+    _send_overrides(meeting, everywhere, by=by)
+    if len(everywhere) < len(attendees):
+        _send_singles(meeting, kind, [one for one in attendees if not one.everywhere])
+
+
+def was_just_sent(meeting: Meeting, attendee: Attendee) -> bool:
+    """Say whether the attendee was written to a moment ago, so that no machine keeps us busy."""
+    asked = (
+        select(func.max(Letter.stamped))
+        .join(Mail, Mail.letter_id == Letter.id)
+        .where(Letter.meeting_id == meeting.id, Mail.attendee_id == attendee.id)
+    )
+    last = db.session.scalar(asked)
+    return last is not None and clock.now() - last < REMINDER_PAUSE
+
+
+def decline_counter(row: Reply, reason: str, *, by: Account) -> None:
+    """Tell who proposed another time that it stays, in words and as DECLINECOUNTER (R12)."""
+    telling = Telling(
+        meeting=row.meeting,
+        kind=LetterKind.COUNTER_DECLINED,
+        contact=contact_of(by),
+        reason=reason,
+        occurrence=row.occurrence,
+        sequence=row.sequence,
+    )
+    outbox.add(telling, [], people=[_person(row, row.attendee)])
+
+
+def invite_stranger(row: Reply, attendee: Attendee, *, by: Account) -> None:
+    """Send a REQUEST to somebody whose answer was taken as this endpoint's (R9)."""
+    telling = Telling(
+        meeting=row.meeting,
+        kind=LetterKind.INVITATION,
+        contact=contact_of(by),
+        occurrence=row.occurrence,
+    )
+    outbox.add(telling, [], people=[_person(row, attendee)])
+
+
+def turn_away(row: Reply, *, by: Account) -> None:
+    """Send a CANCEL to somebody who was not invited, and to that address alone (R9)."""
+    telling = Telling(
+        meeting=row.meeting,
+        kind=LetterKind.WITHDRAWN,
+        contact=contact_of(by),
+        occurrence=row.occurrence,
+    )
+    outbox.add(telling, [], people=[_person(row, None)])
+
+
+def invite_substitute(row: Reply, attendee: Attendee, before: str, *, by: Account) -> None:
+    """Send a REQUEST to who stands in, DELEGATED-FROM whose place it is (R8)."""
+    telling = Telling(
+        meeting=row.meeting,
+        kind=LetterKind.INVITATION,
+        contact=contact_of(by),
+        occurrence=row.occurrence,
+    )
+    person = outbox.substitute(attendee, row.substitute_email, before, Partstat.NEEDS_ACTION)
+    outbox.add(telling, [], people=[person])
+
+
+def _person(row: Reply, attendee: Attendee | None) -> Person:
+    return Person(
+        email=row.person,
+        name=attendee.endpoint.name if attendee else row.person,
+        role=attendee.role if attendee else "optional",
+        attendee=attendee,
+        language=attendee.endpoint.language if attendee else "vi",
+        partstat=attendee.partstat if attendee else Partstat.NEEDS_ACTION,
+    )
 
 
 def withdraw(

@@ -17,6 +17,7 @@ from confbridge.inputs.meetings import Invitee, MeetingChange, MeetingDraft, Occ
 from confbridge.models import (
     Account,
     Attendee,
+    LetterKind,
     Meeting,
     Occurrence,
 )
@@ -165,15 +166,28 @@ def postpone(meeting: Meeting, reason: str, *, by: Account) -> None:
     db.session.flush()
 
 
-def remind(meeting: Meeting, *, by: Account) -> int:
-    """Ask again who has not answered; say how many.
+def remind(meeting: Meeting, only: Attendee | None = None, *, by: Account) -> int:
+    """Ask again who has not answered, or of them `only` one; say how many.
 
     Raises Conflict.
     """
     _check_ahead(meeting)
     if meeting.state != MeetingState.SCHEDULED:
         raise Conflict(lifecycle.REFUSALS[MeetingState(meeting.state)])
-    return invitations.remind(meeting, by=by)
+    return invitations.remind(meeting, only, by=by)
+
+
+def send_again(meeting: Meeting, attendee: Attendee, *, by: Account) -> None:
+    """Send an endpoint its invitation again, as it is now.
+
+    Raises Conflict.
+    """
+    _check_ahead(meeting)
+    if meeting.state != MeetingState.SCHEDULED:
+        raise Conflict(lifecycle.REFUSALS[MeetingState(meeting.state)])
+    invitations.resend(meeting, [attendee], kind=LetterKind.INVITATION)
+    code = attendee.endpoint.code
+    audit.record(by.email, "invitation sent again", f"meeting {meeting.uid}", code)
 
 
 def change_occurrence(
@@ -332,7 +346,8 @@ def _prepared(meeting: Meeting, wanted: MeetingChange) -> _Prepared:
     if was.is_elsewhen(Shape.of(meeting)):
         # Before it is said what is to be held: who had declined the old time is asked anew.
         everywhere = [one for one in meeting.attendees if one.everywhere]
-        invitations.open_answers(meeting, everywhere)
+        was_told = MeetingState.DRAFT not in {meeting.state, starting}
+        invitations.open_answers(meeting, everywhere, sequence=meeting.sequence + was_told)
     claims = _claims(meeting, fresh)
     return _Prepared(was=was, starting=starting, changed=changed, claims=claims)
 

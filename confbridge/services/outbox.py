@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select, update
 
 from confbridge import clock, config
 from confbridge.database import db
+from confbridge.domain.interval import Interval
 from confbridge.domain.rsvp import Partstat
 from confbridge.errors import Conflict, MailError, Phrase
 from confbridge.mail.compose import Copy
@@ -24,6 +25,7 @@ from confbridge.models import (
     MailState,
     Meeting,
     Occurrence,
+    OccurrenceAnswer,
     Reservation,
 )
 from confbridge.services import access, audit, links
@@ -101,9 +103,10 @@ def add(
     if letter.sequence or telling.kind != LetterKind.INVITATION:
         _supersede(letter, to)
     absent = _absences(telling) if letter.rrule else {}
+    chains = _chains(telling, to)
     mails = []
     for attendee in to:
-        for one in _recipients(attendee, telling):
+        for one in _recipients(attendee, telling, chains[attendee.id]):
             exdates = _written(absent.get(attendee.endpoint_id, ()))
             mails.append(_mail(letter, one, now) | {"exdates": exdates})
     mails += [_mail(letter, one, now) for one in people]
@@ -119,7 +122,19 @@ def add(
         db.session.execute(insert(Mail), mails)
 
 
-def _recipients(attendee: Attendee, telling: Telling) -> list[Person]:
+def _chains(telling: Telling, to: Sequence[Attendee]) -> dict[int, list[str]]:
+    """Return who stands in for each attendee in what the letter is about."""
+    found = {one.id: one.substitutes for one in to}
+    if telling.occurrence is not None and telling.meeting.repeats:
+        asked = select(OccurrenceAnswer.attendee_id, OccurrenceAnswer.chain).where(
+            OccurrenceAnswer.occurrence_id == telling.occurrence.id,
+            OccurrenceAnswer.attendee_id.in_(found),
+        )
+        found |= {one: chain.split() or found[one] for one, chain in db.session.execute(asked)}
+    return found
+
+
+def _recipients(attendee: Attendee, telling: Telling, substitutes: Sequence[str]) -> list[Person]:
     """Return who receives for an attendee: its own address, the others, and who stands in."""
     endpoint = attendee.endpoint
     addresses = [endpoint.email, *sorted(endpoint.recipients - {endpoint.email})]
@@ -136,7 +151,7 @@ def _recipients(attendee: Attendee, telling: Telling) -> list[Person]:
         for email in addresses
     ]
     before = endpoint.email
-    for email in attendee.substitutes:
+    for email in substitutes:
         found.append(substitute(attendee, email, before, partstat))
         before = email
     return found
@@ -153,6 +168,27 @@ def substitute(attendee: Attendee, email: str, before: str, partstat: str) -> Pe
         language=attendee.endpoint.language,
         partstat=partstat,
     )
+
+
+def add_ready(kind: LetterKind, body: str, to: Person, during: Interval) -> None:
+    """Queue a mail about no meeting, with an iCalendar object that is ready."""
+    now = clock.now()
+    settings = config.in_force()
+    blank = dict.fromkeys(("title", "agenda", "chair", "host", "number", "contact"), "")
+    letter = Letter(
+        kind=kind,
+        sequence=0,
+        stamped=now.replace(microsecond=0),
+        timezone=settings.timezone,
+        starts=during.start,
+        ends=during.end,
+        lead_minutes=0,
+        body=body,
+        **blank,
+    )
+    db.session.add(letter)
+    db.session.flush()
+    db.session.execute(insert(Mail), [_mail(letter, to, now)])
 
 
 def _letter(telling: Telling) -> Letter:
@@ -215,7 +251,7 @@ def claim_due() -> list[Dispatch]:
     found = db.session.execute(
         select(Mail, Meeting.uid)
         .join(Letter, Letter.id == Mail.letter_id)
-        .join(Meeting, Meeting.id == Letter.meeting_id)
+        .outerjoin(Meeting, Meeting.id == Letter.meeting_id)
         .where(Mail.due <= now, Mail.state == MailState.QUEUED)
         .order_by(Mail.due, Mail.id)
         .with_for_update(of=Mail, skip_locked=True)
@@ -225,7 +261,7 @@ def claim_due() -> list[Dispatch]:
     for mail, _ in found:
         mail.due = lease
         mail.tries += 1
-    return [Dispatch(mail.id, mail.tries, copy_of(mail, uid), lease) for mail, uid in found]
+    return [Dispatch(mail.id, mail.tries, copy_of(mail, uid or ""), lease) for mail, uid in found]
 
 
 def put_back(dispatches: Sequence[Dispatch]) -> None:
@@ -274,18 +310,21 @@ def copy_of(mail: Mail, uid: str) -> Copy:
         is_secret=letter.secret,
         delegated_from=mail.delegated_from,
         site=letter.site,
+        body=letter.body,
     )
 
 
 def _url(mail: Mail, uid: str, made: Callable[[int], str]) -> str:
-    return made(mail.attendee_id) if mail.attendee_id else links.meeting_url(uid)
+    if mail.attendee_id:
+        return made(mail.attendee_id)
+    return links.meeting_url(uid) if uid else ""
 
 
 def preview(telling: Telling, attendee: Attendee) -> Copy:
     """Return an attendee's copy of a letter that is not sent: of how things are now."""
     letter = _letter(telling)
     absent = _absences(telling).get(attendee.endpoint_id, ()) if letter.rrule else ()
-    one = _recipients(attendee, telling)[0]
+    one = _recipients(attendee, telling, ())[0]
     made = _mail(letter, one, clock.now()) | {"exdates": _written(absent), "id": 0}
     return copy_of(Mail(**made, letter=letter), telling.meeting.uid)
 
@@ -353,9 +392,9 @@ def last_written(meeting: Meeting, kind: LetterKind) -> datetime | None:
 
 
 def meeting_uid(mail: Mail) -> str:
-    """Return the UID of the meeting that a mail is about."""
+    """Return the UID of the meeting that a mail is about; "" if it is about none."""
     asked = select(Meeting.uid).where(Meeting.id == mail.letter.meeting_id)
-    return db.session.scalars(asked).one()
+    return db.session.scalar(asked) or ""
 
 
 def deliveries(meetings: Sequence[Meeting]) -> dict[int, Mail]:

@@ -237,6 +237,35 @@ def count(seat: Seat, said: Said) -> Reply:
     return row
 
 
+def would_take(seat: Seat, said: Said) -> bool:
+    """Say whether an answer would need time and ports again that were given back."""
+    if demands.gives_back(seat.meeting, seat.attendee, said.answer.partstat):
+        return False
+    numbers = demands.holding(seat.meeting, seat.attendee, live=False)
+    return any(one.id in numbers for one in _meant(seat))
+
+
+def said_of(row: Reply) -> Said:
+    """Return a reply that was kept, to be counted after all."""
+    answer = Answer.model_construct(
+        partstat=Partstat(row.partstat),
+        comment=row.comment,
+        delegates=row.delegates,
+        headcount=row.headcount,
+        substitute=row.substitute,
+    )
+    return Said(
+        answer=answer,
+        via=Via(row.via),
+        person=row.person,
+        sequence=row.sequence,
+        depth=row.depth,
+        stamped=min(row.stamped, clock.now()),  # a clock that was wrong is so no more
+        key=row.key,
+        substitute_email=row.substitute_email,
+    )
+
+
 def evidence(seat: Seat, said: Said, state: ReplyState, why: Why | None = None) -> Reply:
     """Write a reply down as it came."""
     row = _row(seat.meeting, said)
@@ -363,7 +392,7 @@ def _outrun(seat: Seat) -> None:
         (Reply.state == ReplyState.COUNTED)
         | ((Reply.state == ReplyState.WAITING) & (Reply.why == Why.SUBSTITUTE)),
     )
-    db.session.execute(past.values(state=ReplyState.EARLIER))
+    db.session.execute(past.values(state=ReplyState.EARLIER, why=""))
 
 
 def _settle_tasks(seat: Seat, standing: Standing) -> None:

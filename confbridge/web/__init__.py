@@ -15,11 +15,13 @@ from confbridge import config
 from confbridge.doors import plain_problem, say, status_of
 from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn, StaleVersion
 from confbridge.web import (
+    attendees,
     booking,
     bridges,
     conferences,
     endpoints,
     filters,
+    inbox,
     join,
     meetings,
     occurrences,
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 
 NOUNS = (
     *(booking, meetings, occurrences, endpoints, bridges, conferences),
-    *(outbox, replies, join, rules),
+    *(outbox, replies, join, rules, attendees, inbox),
 )
 
 # Nothing but our own scripts, styles and pictures; the join page adds its bridge.

@@ -45,6 +45,14 @@ WORDS = {
     "upcoming": Phrase("Reminder before the start"),
     "counter_declined": Phrase("Proposal declined"),
     "silent": Phrase("Note to the head office"),
+    "unverified": Phrase("Sender not verified"),
+    "stranger": Phrase("Not invited"),
+    "text": Phrase("In words"),
+    "counter": Phrase("Other time proposed"),
+    "substitute": Phrase("Substitute"),
+    "taken": Phrase("Place taken"),
+    "agreed": Phrase("agreed"),
+    "freebusy": Phrase("Free and busy times"),
     "counted": Phrase("counts"),
     "earlier": Phrase("replaced by a later answer"),
     "outdated": Phrase("about an earlier version"),
@@ -79,6 +87,79 @@ WORDS = {
     "standby": Phrase("Stand-by"),
     "offered": Phrase("Offer of room"),
     "commune": Phrase("Communes"),
+}
+
+
+FILTERS = {
+    "": Phrase("All"),
+    "silent": Phrase("No answer yet"),
+    "declined": Phrase("Declined"),
+    "bounced": Phrase("Not delivered"),
+    "waiting": Phrase("To decide"),
+}
+TASKS = {
+    "declined": Phrase("A required site does not come"),
+    "bounced": Phrase("The invitation came back"),
+    "silent": Phrase("A required site is silent"),
+}
+OUTCOMES = {
+    "effect": Phrase("Has had its effect"),
+    "queue": Phrase("Waits for a decision"),
+    "quarantine": Phrase("Laid aside"),
+    "refused": Phrase("Not read"),
+    "ignored": Phrase("Passed over"),
+    "repeated": Phrase("Had come before"),
+}
+REASONS = {
+    "counted": Phrase("It counts."),
+    "earlier": Phrase("A later answer had come already."),
+    "outdated": Phrase("It was about an earlier version; the one in force was sent again."),
+    "substitute": Phrase("A substitute is named."),
+    "counter": Phrase("Another time is proposed."),
+    "words": Phrase("An answer in words."),
+    "unverified": Phrase("Its sender is not who was invited."),
+    "wrong_clock": Phrase("It is dated in the future: the sender's clock is wrong."),
+    "stranger": Phrase("From somebody who was not invited."),
+    "taken": Phrase("Its place has been given to others meanwhile."),
+    "delegate_declined": Phrase("The substitute does not come; the site was asked again."),
+    "refreshed": Phrase("The invitation was sent again, as asked."),
+    "free_busy_told": Phrase("It was told when the site is free."),
+    "failed": Phrase("A mail of ours could not be delivered."),
+    "delayed": Phrase("A mail of ours is delayed."),
+    "delivered": Phrase("A mail of ours has arrived."),
+    "away": Phrase("An out-of-office notice."),
+    "same_message": Phrase("The same mail had come before."),
+    "same_answer": Phrase("The same answer had come before."),
+    "our_own": Phrase("A mail of our own."),
+    "claims_to_organize": Phrase("It claims to be from the organizer, who is us."),
+    "no_such_occurrence": Phrase("The series has no meeting at that time."),
+    "not_open": Phrase("The meeting cannot be answered to any more."),
+    "no_answer": Phrase("It holds no answer."),
+    "same_time": Phrase("It proposes the time as it is."),
+    "unknown_uid": Phrase("There is no such meeting here."),
+    "no_uid": Phrase("It does not say which meeting it is about."),
+    "no_stamp": Phrase("It does not say when it was written."),
+    "no_method": Phrase("It does not say what it wants."),
+    "unknown_version": Phrase("It is about a version that was never sent."),
+    "whose_answer": Phrase("It cannot be told whose answer it is."),
+    "delegation_in_circles": Phrase("It is delegated to somebody who is invited already."),
+    "no_time_proposed": Phrase("It proposes another time without saying which."),
+    "no_time_asked": Phrase("It does not say about which time it asks."),
+    "refresh_of_whom": Phrase("Somebody who is not on the list asks for the invitation."),
+    "report_of_what": Phrase("A mail server reports on a mail that is not ours."),
+    "about_what": Phrase("It does not say which invitation it answers."),
+    "unknown_sender": Phrase("Its sender is not known here."),
+    "no_words": Phrase("It is empty."),
+    "other_component": Phrase("It is neither about a meeting nor about free time."),
+    "not_icalendar": Phrase("Its calendar part cannot be read."),
+    "nothing_in_it": Phrase("Its calendar part is empty."),
+    "strange_zone": Phrase("Its time zone cannot be worked out."),
+    "too_large": Phrase("It is too large."),
+    "too_many_parts": Phrase("It has too many parts."),
+    "too_many_headers": Phrase("It has too many headers."),
+    "too_deep": Phrase("Its parts are nested too deep."),
+    "not_a_mail": Phrase("It is not a mail that can be read."),
+    "our_fault": Phrase("We failed on it; it has been noted."),
 }
 
 
@@ -129,9 +210,26 @@ def word(code: str) -> str:
     return say(WORDS[code]) if code in WORDS else code
 
 
+def filter_name(code: str) -> str:
+    return say(FILTERS[code])
+
+
+def task(code: str) -> str:
+    return say(TASKS[code])
+
+
+def outcome(code: str) -> str:
+    return say(OUTCOMES[code])
+
+
+def reason(code: str) -> str:
+    """Return why a mail ended as it did, as a sentence."""
+    return say(REASONS[code]) if code in REASONS else code
+
+
 def init_app(app: Flask) -> None:
     for one in (
         *(moment, day, time_of_day, exact, short, field_value, duration, word, say),
-        *(repetition, obstacle),
+        *(repetition, obstacle, filter_name, task, outcome, reason),
     ):
         app.add_template_filter(one)

@@ -10,26 +10,24 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from confbridge import clock, config, doors
-from confbridge.database import attempt, transaction
+from confbridge.database import attempt
 from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import ENDED
-from confbridge.domain.rsvp import Via
 from confbridge.doors import Refused
-from confbridge.errors import Conflict, Invalid, Phrase
+from confbridge.errors import Invalid, Phrase
 from confbridge.inputs import forms, parse
-from confbridge.inputs.meetings import Cancellation, MeetingChange, Postponement, RecordedAnswer
+from confbridge.inputs.meetings import Cancellation, MeetingChange, Postponement
 from confbridge.models import Account, Meeting
 from confbridge.services import (
     access,
     agenda,
+    attendees,
     displacement,
     endpoints,
     holds,
     leaders,
     links,
     meetings,
-    outbox,
-    replies,
     rules,
 )
 from confbridge.services.agenda import Wanted
@@ -100,7 +98,7 @@ def day(date: str = "") -> str:
 
 @pages.get("/<uid>")
 def show(uid: str) -> str:
-    return _shown(account(), uid)
+    return shown(account(), uid)
 
 
 @pages.get("/waiting")
@@ -134,9 +132,9 @@ def confirm(uid: str) -> ResponseReturnValue:
     try:
         doors.change(uid, parse(MeetingChange, given), by=me, version=version())
     except Refused as error:
-        return _shown(me, uid, refused=error), 409
+        return shown(me, uid, refused=error), 409
     except Invalid as error:
-        return _shown(me, uid, problems=error.problems), 422
+        return shown(me, uid, problems=error.problems), 422
     return after_change(go_to=url_for(".show", uid=uid))
 
 
@@ -148,7 +146,7 @@ def hold(uid: str) -> ResponseReturnValue:
     try:
         doors.hold(uid, minutes, by=me, version=version())
     except Refused as error:
-        return _shown(me, uid, refused=error), 409
+        return shown(me, uid, refused=error), 409
     return after_change(go_to=url_for(".show", uid=uid))
 
 
@@ -168,37 +166,6 @@ def wait(uid: str) -> ResponseReturnValue:
     return after_change(go_to=url_for(".show", uid=uid))
 
 
-@pages.post("/<uid>/remind")
-def remind(uid: str) -> ResponseReturnValue:
-    me = account()
-    with transaction():
-        meetings.remind(access.meeting(me, uid, to_change=True), by=me)
-    return after_change(go_to=url_for(".show", uid=uid))
-
-
-@pages.post("/<uid>/replies")
-def record_reply(uid: str) -> ResponseReturnValue:
-    """Enter what an endpoint said by telephone."""
-    me = account()
-    access.check_may_change(me, access.meeting(me, uid))
-    given = {key: value for key, value in request.form.items() if value and key != "csrf_token"}
-    try:
-        answer = parse(RecordedAnswer, {**given, "via": Via.PHONE})
-
-        def deed() -> None:
-            meeting = access.meeting(me, uid, to_change=True)
-            attendee = replies.of_endpoint(meeting, answer.endpoint)
-            seat = replies.seat(attendee, meeting, answer.occurrence)
-            replies.record(seat, answer, via=Via.PHONE, by=me.email)
-
-        attempt(deed)
-    except Invalid as error:
-        return _shown(me, uid, problems=error.problems), 422
-    except Conflict as error:
-        return _shown(me, uid, problems={"partstat": error.phrase}), 409
-    return after_change(go_to=url_for(".show", uid=uid))
-
-
 def _with_reason(
     uid: str,
     kind: type[Cancellation] | type[Postponement],
@@ -208,7 +175,7 @@ def _with_reason(
     try:
         wanted = parse(kind, {"reason": request.form.get("reason", "")})
     except Invalid as error:
-        return _shown(me, uid, problems=error.problems), 422
+        return shown(me, uid, problems=error.problems), 422
 
     def deed() -> None:
         meeting = access.meeting(me, uid, to_change=True, version=version())
@@ -218,7 +185,7 @@ def _with_reason(
     return after_change(go_to=url_for(".show", uid=uid))
 
 
-def _shown(
+def shown(
     me: Account,
     uid: str,
     *,
@@ -228,17 +195,20 @@ def _shown(
     meeting = access.meeting(me, uid)
     may_change = access.may_change(me, meeting)
     one = meeting.occurrence
-    counts = dict.fromkeys(("ACCEPTED", "TENTATIVE", "DECLINED", "NEEDS-ACTION"), 0)
-    for attendee in meeting.attendees:
-        counts[attendee.partstat] += 1
+    number = request.values.get("occurrence", 0, type=int) if meeting.repeats else 0
+    asked = meetings.occurrence_of(meeting, number) if number else None
+    grid = attendees.grid(meeting, asked, may_change=may_change)
+    show = request.values.get("show", "")
     return page(
         "meetings/show.html",
         meeting=meeting,
         occurrence=one,
         allocation=access.allocation_of(one),
         others=[each for each in one.allocations if each.role != "primary"],
-        deliveries=outbox.deliveries([meeting]),
-        counts=counts,
+        grid=grid,
+        names={one.id: one for one in meeting.attendees},
+        show=show if show in attendees.SHOWN else "",
+        shows=("", *attendees.SHOWN),
         can_change=may_change and meeting.state not in ENDED,
         can_watch=may_change or me.role == "operator",
         links={one.id: links.join_url(one.id) for one in meeting.attendees} if may_change else {},

@@ -63,7 +63,7 @@ ADDED = {
         lambda: text("office_name"),
         lambda: text("office_email"),
     ],
-    "letters": [lambda: flag("secret"), lambda: text("site")],
+    "letters": [lambda: flag("secret"), lambda: text("site"), lambda: text("body")],
     "mails": [lambda: text("language", "vi"), lambda: text("delegated_from")],
 }
 
@@ -80,6 +80,8 @@ def upgrade():
     about = "(SELECT m.{} FROM meetings m WHERE m.id = {}.meeting_id)"
     op.execute(f"UPDATE occurrences SET remind_at = {about.format('stamped', 'occurrences')}")
     op.execute(f"UPDATE attendees SET asked = {about.format('sequence', 'attendees')}")
+    with op.batch_alter_table("letters") as batch:
+        batch.alter_column("meeting_id", existing_type=sa.Integer(), nullable=True)
     answers()
     inbound()
     chasing()
@@ -167,6 +169,10 @@ def downgrade():
         op.drop_table(name)
     op.drop_index("ix_mails_recipient", "mails")
     op.drop_index("ix_occurrences_remind_at", "occurrences")
+    op.execute("DELETE FROM mails WHERE letter_id IN (SELECT id FROM letters WHERE meeting_id IS NULL)")
+    op.execute("DELETE FROM letters WHERE meeting_id IS NULL")
+    with op.batch_alter_table("letters") as batch:
+        batch.alter_column("meeting_id", existing_type=sa.Integer(), nullable=False)
     for column in STANDING:
         op.drop_column("attendees", column)
     for name, columns in ADDED.items():
