@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
+from flask import Blueprint, g
 
-from confbridge.api import paging, shapes
+from confbridge.api import changes, paging, shapes
 from confbridge.api.shapes import Shape
-from confbridge.services import organisations
+from confbridge.database import attempt
+from confbridge.inputs import parse
+from confbridge.inputs.directory import Reminders
+from confbridge.services import chasing, organisations
 
 resource = Blueprint("organisations", __name__, url_prefix="/organisations")
 
@@ -23,3 +26,15 @@ def index() -> Shape:
 @resource.get("/<code>")
 def show(code: str) -> Shape:
     return shapes.organisation(*organisations.by_code(code))
+
+
+@resource.put("/<code>/reminders")
+def change_reminders(code: str) -> Shape:
+    """Say when its endpoints are reminded, and which head office is told of silence."""
+    wanted = parse(Reminders, changes.body())
+
+    def deed() -> None:
+        chasing.change(chasing.organisation(g.account, code), wanted, by=g.account)
+
+    attempt(deed)
+    return wanted.model_dump()

@@ -73,6 +73,8 @@ def endpoint(one: Endpoint) -> Shape:
         "email": one.email,
         "contact": one.contact,
         "phone": one.phone,
+        "recipients": sorted(one.recipients),
+        "language": one.language,
         "state": "active" if one.active else "retired",
         "version": one.version,
     }
@@ -171,6 +173,7 @@ def meeting(one: Meeting, deliveries: Mapping[int, Mail], *, with_links: bool) -
         "standby": one.standby,
         "cascade": one.may_cascade,
         "gives_back": one.gives_back,
+        "secret": one.secret,
         "reason": one.reason,
         "waiting_since": moment_or_null(one.waiting_since),
         "endpoints": [
@@ -188,7 +191,8 @@ def meeting(one: Meeting, deliveries: Mapping[int, Mail], *, with_links: bool) -
         "tail_minutes": one.tail_minutes,
         "occurrences": [occurrence(each) for each in one.occurrences],
         "attendees": [
-            attendee(each, deliveries.get(each.id), with_link=with_links) for each in one.attendees
+            attendee(each, deliveries.get(each.id), with_link=with_links and not one.secret)
+            for each in one.attendees
         ],
     }
 
@@ -222,6 +226,10 @@ def attendee(one: Attendee, mail: Mail | None, *, with_link: bool) -> Shape:
         "comment": one.comment,
         "delegates": one.delegates,
         "headcount": one.headcount,
+        "substitute": one.substitute,
+        "substitute_state": one.substitute_state or None,
+        "late": one.late,
+        "seen_at": moment_or_null(one.seen_at),
         "delivery": mail.state if mail else None,
     }
     return shape | {"join_url": links.join_url(one.id)} if with_link else shape

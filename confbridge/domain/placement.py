@@ -51,6 +51,7 @@ class Demand:
     bridge: str = ""  # the only one that will do, if one is named
     standby: bool = False
     may_cascade: bool = True
+    off_bridge: bool = False  # its endpoints are taken, and it is held on no bridge of ours
 
     @cached_property
     def load(self) -> Mapping[Quality, int]:
@@ -209,6 +210,8 @@ def placed(
     the same once more in another failure domain if a stand-by is wanted.
     `holds` says whether a plan keeps what else has been promised.
     """
+    if demand.off_bridge:
+        return Plan(parts=())
     return next(filter(holds, _plans(demand, hosts)), None)
 
 

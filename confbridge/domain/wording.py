@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from confbridge.domain.recurrence import Every, Rule, Weekday, parsed
 
+# All that is told of a state secret (NĐ 26/2020/NĐ-CP): that somebody is busy.
+SECRET_TITLE = "Bận – họp nội bộ"  # noqa: S105
 WEEKDAYS = {
     "vi": ("thứ Hai", "thứ Ba", "thứ Tư", "thứ Năm", "thứ Sáu", "thứ Bảy", "Chủ Nhật"),
     "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),

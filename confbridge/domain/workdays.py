@@ -73,6 +73,15 @@ class Workdays:
             counted += self.is_worked(day)
         return datetime.combine(day + timedelta(days=1), time(0), self.zone)
 
+    def before(self, moment: datetime, days: int) -> datetime:
+        """Return the same time of day that many working days earlier."""
+        local = moment.astimezone(self.zone)
+        day, counted = local.date(), 0
+        while counted < days:
+            day -= timedelta(days=1)
+            counted += self.is_worked(day)
+        return datetime.combine(day, local.time(), self.zone)
+
     def between(self, moment: datetime, start: datetime) -> int:
         """Return the whole working days between two moments, neither's own day counted."""
         first, last = (one.astimezone(self.zone).date() for one in (moment, start))

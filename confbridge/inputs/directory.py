@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -30,6 +30,11 @@ Pace = Annotated[int, Field(ge=1, le=10_000)]
 Kinds = Annotated[tuple[EndpointKind, ...], Field(min_length=1, max_length=2)]
 
 
+# Others who receive for an endpoint; any of them may answer.
+Recipients = Annotated[tuple[Email, ...], Field(max_length=20)]
+Language = Literal["vi", "en"]
+
+
 class EndpointDraft(Draft):
     """A new endpoint."""
 
@@ -44,6 +49,8 @@ class EndpointDraft(Draft):
     email: Email
     contact: Line = ""
     phone: Line = ""
+    recipients: Recipients = ()
+    language: Language = "vi"
 
 
 class EndpointChange(Draft):
@@ -59,6 +66,8 @@ class EndpointChange(Draft):
     email: Email | None = None
     contact: Line | None = None
     phone: Line | None = None
+    recipients: Recipients | None = None
+    language: Language | None = None
     state: Annotated[str, AfterValidator(_known)] | None = None
 
 
@@ -119,6 +128,9 @@ class Weights(Draft):
     weights: dict[Rank, Annotated[int, Field(ge=1, le=1000)]]
 
 
+Before = Annotated[int, Field(ge=1, le=43200)]  # minutes
+
+
 class DecidedDay(Draft):
     """A day that is worked, or off, by decision; `basis` is the document."""
 
@@ -140,3 +152,12 @@ class PoolChange(Draft):
 
     name: Title | None = None
     survives_loss: bool | None = None
+
+
+class Reminders(Draft):
+    """When an organisation's endpoints are reminded, and whom to tell of silence."""
+
+    remind_minutes: Annotated[tuple[Before, ...], Field(max_length=5)] | None = None
+    chase_days: Annotated[int, Field(ge=0, le=60)] | None = None
+    office_name: Line = ""
+    office_email: Email | Literal[""] = ""

@@ -44,7 +44,7 @@ def meeting(form: Form, chosen: Sequence[str], zone: ZoneInfo) -> dict[str, Any]
             draft[name] = form.get(name, "")
     if "network" in form and "uid" in form:  # of a meeting that is there: it may be cleared
         draft["network"] = form.get("network", "")
-    for name in ("standby", "cascade", "gives_back"):
+    for name in ("standby", "cascade", "gives_back", "secret"):
         if f"has_{name}" in form:  # the form shows the box: unticked means no
             draft[name] = name in form
     if start := form.get("start", "").strip():

@@ -7,9 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from confbridge import clock, config
+from confbridge.domain import wording
 from confbridge.domain.capacity import Quality
 from confbridge.domain.interval import Interval
 from confbridge.domain.rank import Rank
@@ -21,6 +29,9 @@ from confbridge.inputs.text import Code, Line, Moment, Reason, Text, Title, mist
 
 MOST_MINUTES = 1440
 MOST_ENDPOINTS = 1000
+SECRET = Phrase(
+    "Nothing of a state secret may be typed in here. Leave this empty: all are told “busy”."
+)
 FARTHEST = timedelta(days=3 * 366)
 LONGEST_SEARCH = timedelta(weeks=8)
 
@@ -87,9 +98,14 @@ class Displacement(Draft):
 
 
 class MeetingDraft(Draft):
-    """A meeting that somebody wants to book."""
+    """A meeting that somebody wants to book.
 
-    title: Title
+    Of a state secret nothing is taken in but who is busy when: words, guests and links
+    have no place here (NĐ 26/2020/NĐ-CP).
+    """
+
+    secret: bool = False
+    title: Title = Field(default=None, validate_default=True)  # needed unless it is `secret`
     agenda: Text = ""
     start: Start
     minutes: Minutes
@@ -115,6 +131,24 @@ class MeetingDraft(Draft):
     hold_minutes: Annotated[int, Field(ge=0, le=MOST_MINUTES)] | None = None
     wait: bool = False
     dry_run: bool = False
+
+    @field_validator("title", mode="before")
+    @classmethod
+    def _titled(cls, title: object, info: ValidationInfo) -> object:
+        if info.data.get("secret"):
+            if title not in {None, "", wording.SECRET_TITLE}:
+                raise mistake(SECRET)
+            return wording.SECRET_TITLE
+        if title is None:
+            raise mistake(Phrase("This is missing."))
+        return title
+
+    @field_validator("agenda", "chair", "guest_ports", "leader_reason")
+    @classmethod
+    def _untold(cls, given: object, info: ValidationInfo) -> object:
+        if info.data.get("secret") and given:
+            raise mistake(SECRET)
+        return given
 
     @property
     def is_draft(self) -> bool:

@@ -19,6 +19,7 @@ from flask import Flask
 from confbridge.jobs import mailroom
 from confbridge.jobs.attendance import work_on_one
 from confbridge.jobs.bridges import visit_one
+from confbridge.jobs.chasing import chase_one
 from confbridge.jobs.conferences import close_one, open_one
 from confbridge.jobs.holds import release_one, serve_one
 from confbridge.jobs.mailroom import read_mail
@@ -31,6 +32,7 @@ Job = Callable[[], bool]
 SCHEDULE: dict[Job, float] = {  # job: seconds between two rings
     deliver_some: 1,
     read_mail: 1,
+    chase_one: 5,
     open_one: 1,
     close_one: 1,
     visit_one: 1,

@@ -19,6 +19,11 @@ LONGEST_HEADER = 2000
 LONGEST_TEXT = 2000
 TOKEN = re.compile(r"\+([0-9a-f]{1,12}-[0-9a-f]{20})@", re.IGNORECASE)
 MESSAGE_ID = re.compile(r"<[^<>\s]{3,250}>")
+# Not every codec of Python is a charset of mail, and some take for ever.
+CHARSETS = re.compile(
+    r"utf-?8|utf-?16(le|be)?|(us-)?ascii|iso-?8859-\d+|(windows|cp)-?125\d|koi8-r|big5|gb[\dk]+"
+    r"|shift_jis|euc-(jp|kr)|iso-2022-jp"
+)
 AUTOMATIC = ("x-autoreply", "x-autorespond", "x-auto-reply")
 AWAY = ("automatic reply", "out of office", "auto:", "trả lời tự động", "vắng mặt", "autoreply")
 QUOTES = re.compile(
@@ -64,10 +69,15 @@ def read(raw: bytes, authserv_id: str = "") -> Arrival:
     """
     _check_limits(raw)
     try:
-        message = message_from_bytes(raw)
-        kept = list(_parts(message))
-    except (MessageError, RecursionError, ValueError, LookupError) as error:
+        return _arrival(message_from_bytes(raw), authserv_id)
+    except TooMuch:
+        raise
+    except Exception as error:
         raise TooMuch("not_a_mail") from error
+
+
+def _arrival(message: Message, authserv_id: str) -> Arrival:
+    kept = list(_parts(message))
     report = _report(message, kept)
     references = " ".join(
         (
@@ -98,9 +108,13 @@ def read(raw: bytes, authserv_id: str = "") -> Arrival:
 
 def header_of(raw: bytes) -> tuple[str, str, str]:
     """Return Message-ID, sender and subject of a mail that is not read further."""
-    message = message_from_bytes(raw[:65536].partition(b"\r\n\r\n")[0])
-    found = next(iter(MESSAGE_ID.findall(_header(message, "Message-ID"))), "")
-    return found, _address(_header(message, "From")), _decoded(_header(message, "Subject"))[:300]
+    try:
+        message = message_from_bytes(raw[:65536].partition(b"\r\n\r\n")[0])
+        found = next(iter(MESSAGE_ID.findall(_header(message, "Message-ID"))), "")
+        subject = _decoded(_header(message, "Subject"))[:300]
+        return found, _address(_header(message, "From")), subject
+    except Exception:  # noqa: BLE001 (as above)
+        return "", "", ""
 
 
 def _check_limits(raw: bytes) -> None:
@@ -145,9 +159,11 @@ def _bytes(part: Message) -> bytes:
     payload = part.get_payload(decode=True)
     raw = payload if isinstance(payload, bytes) else b""
     charset = str(part.get_content_charset("utf-8"))
+    if not CHARSETS.fullmatch(charset):
+        charset = "utf-8"
     try:
         return raw.decode(charset).encode()
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         return raw.decode("utf-8", "replace").encode()
 
 

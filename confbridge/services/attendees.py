@@ -6,9 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from confbridge.domain.rsvp import Partstat
-from confbridge.models import Attendee, Mail, Meeting, Occurrence, Reply, Standing, Task
-from confbridge.services import decisions, outbox, replies, tasks
+from confbridge.models import (
+    Account,
+    Attendee,
+    LetterKind,
+    Mail,
+    Meeting,
+    Occurrence,
+    Reply,
+    Standing,
+    Task,
+)
+from confbridge.services import audit, decisions, invitations, outbox, replies, tasks
 from confbridge.services.outbox import FAILED
+from confbridge.services.replies import Seat
 
 STATES = (
     Partstat.ACCEPTED,
@@ -85,3 +96,23 @@ def grid(meeting: Meeting, occurrence: Occurrence | None = None, *, may_change: 
         tasks=tasks.of_meeting(meeting) if may_change else [],
         occurrence=occurrence,
     )
+
+
+def remind(meeting: Meeting, only: Attendee | None = None, *, by: Account) -> int:
+    """Ask again who has not answered, or of them `only` one; say how many.
+
+    Raises Conflict.
+    """
+    replies.check_open(Seat(meeting, only or meeting.attendees[0]))
+    return invitations.remind(meeting, only, by=by)
+
+
+def send_again(meeting: Meeting, attendee: Attendee, *, by: Account) -> None:
+    """Send an endpoint its invitation again, as it is now.
+
+    Raises Conflict.
+    """
+    replies.check_open(Seat(meeting, attendee))
+    invitations.resend(meeting, [attendee], kind=LetterKind.INVITATION)
+    code = attendee.endpoint.code
+    audit.record(by.email, "invitation sent again", f"meeting {meeting.uid}", code)

@@ -38,6 +38,7 @@ class Door(StrEnum):
     CANCELLED = "cancelled"
     POSTPONED = "postponed"
     GIVEN_BACK = "given_back"  # it has declined, and its place is anybody's
+    SECRET = "secret"  # noqa: S105 (it is held on no bridge of ours)
     NOT_INVITED = "not_invited"  # to others of the series, but not to this one
 
 
@@ -170,6 +171,8 @@ def entrance(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None
 def _door(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None) -> Door:
     now = clock.now()
     allocation = access.allocation_of(occurrence)
+    if meeting.secret:
+        return Door.SECRET
     if occurrence.state == MeetingState.POSTPONED:
         return Door.POSTPONED
     if meeting.state == MeetingState.CANCELLED or allocation is None:

@@ -79,6 +79,7 @@ def need_of(meeting: Meeting, during: Interval, sites: Iterable[Site]) -> Need:
             bridge=meeting.only_bridge,
             standby=meeting.standby,
             may_cascade=meeting.may_cascade,
+            off_bridge=meeting.secret,
         ),
     )
 
@@ -101,6 +102,7 @@ def need_of_draft(
             bridge=draft.bridge or "",
             standby=draft.standby,
             may_cascade=draft.cascade,
+            off_bridge=draft.secret,
         ),
     )
 

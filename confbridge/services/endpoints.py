@@ -127,9 +127,10 @@ def create(draft: EndpointDraft, *, by: Account) -> Endpoint:
     if db.session.scalar(select(Endpoint.id).where(Endpoint.code == draft.code)):
         raise Invalid(code=Phrase("There is already an endpoint with this code."))
     endpoint = Endpoint(
-        **draft.model_dump(exclude={"organisation", "networks"}),
+        **draft.model_dump(exclude={"organisation", "networks", "recipients"}),
         organisation=access.organisation(draft.organisation),
         networks=frozenset(draft.networks),
+        recipients=frozenset(draft.recipients),
         search=folded(f"{draft.code} {draft.name}"),
     )
     db.session.add(endpoint)
@@ -143,7 +144,8 @@ def change(endpoint: Endpoint, wanted: EndpointChange, *, by: Account) -> None:
 
     Raises Invalid.
     """
-    for name in ("name", "kind", "quality", "seats", "address", "email", "contact", "phone"):
+    names = ("name", "kind", "quality", "seats", "address", "email", "contact", "phone", "language")
+    for name in names:
         value = getattr(wanted, name)
         if value is not None:
             setattr(endpoint, name, value)
@@ -151,6 +153,8 @@ def change(endpoint: Endpoint, wanted: EndpointChange, *, by: Account) -> None:
         endpoint.organisation = access.organisation(wanted.organisation)
     if wanted.networks:
         endpoint.networks = frozenset(wanted.networks)
+    if wanted.recipients is not None:
+        endpoint.recipients = frozenset(wanted.recipients)
     if wanted.state:
         endpoint.active = wanted.state == "active"
     endpoint.search = folded(f"{endpoint.code} {endpoint.name}")

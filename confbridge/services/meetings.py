@@ -13,11 +13,16 @@ from confbridge.domain.placement import Plan
 from confbridge.domain.rsvp import Role
 from confbridge.domain.search import folded
 from confbridge.errors import Clash, Conflict, Invalid, NotFound, Phrase
-from confbridge.inputs.meetings import Invitee, MeetingChange, MeetingDraft, OccurrenceChange
+from confbridge.inputs.meetings import (
+    SECRET,
+    Invitee,
+    MeetingChange,
+    MeetingDraft,
+    OccurrenceChange,
+)
 from confbridge.models import (
     Account,
     Attendee,
-    LetterKind,
     Meeting,
     Occurrence,
 )
@@ -129,6 +134,7 @@ def cancel(meeting: Meeting, reason: str, *, by: Account) -> None:
     """
     lifecycle.check_step(MeetingState(meeting.state), MeetingState.CANCELLED)
     _check_ahead(meeting)
+    reason = _reason(meeting, reason)
     was_told = meeting.state != MeetingState.DRAFT
     ahead = [one for one in meeting.occurrences if one.state not in lifecycle.ENDED]
     allocation.release(ahead)
@@ -153,6 +159,7 @@ def postpone(meeting: Meeting, reason: str, *, by: Account) -> None:
     """
     lifecycle.check_step(MeetingState(meeting.state), MeetingState.POSTPONED)
     _check_ahead(meeting)
+    reason = _reason(meeting, reason)
     if meeting.repeats:
         raise Conflict(Phrase("Of a series, postpone single meetings by giving them a new time."))
     one = meeting.occurrence
@@ -164,30 +171,6 @@ def postpone(meeting: Meeting, reason: str, *, by: Account) -> None:
     displacement.tell_postponed(meeting, one, meeting.attendees, by=by)
     holds.room_was_made()
     db.session.flush()
-
-
-def remind(meeting: Meeting, only: Attendee | None = None, *, by: Account) -> int:
-    """Ask again who has not answered, or of them `only` one; say how many.
-
-    Raises Conflict.
-    """
-    _check_ahead(meeting)
-    if meeting.state != MeetingState.SCHEDULED:
-        raise Conflict(lifecycle.REFUSALS[MeetingState(meeting.state)])
-    return invitations.remind(meeting, only, by=by)
-
-
-def send_again(meeting: Meeting, attendee: Attendee, *, by: Account) -> None:
-    """Send an endpoint its invitation again, as it is now.
-
-    Raises Conflict.
-    """
-    _check_ahead(meeting)
-    if meeting.state != MeetingState.SCHEDULED:
-        raise Conflict(lifecycle.REFUSALS[MeetingState(meeting.state)])
-    invitations.resend(meeting, [attendee], kind=LetterKind.INVITATION)
-    code = attendee.endpoint.code
-    audit.record(by.email, "invitation sent again", f"meeting {meeting.uid}", code)
 
 
 def change_occurrence(
@@ -227,6 +210,7 @@ def cancel_occurrence(
 
     Raises Conflict.
     """
+    reason = _reason(meeting, reason)
     if not meeting.repeats or (following and series.is_first(meeting, one)):
         cancel(meeting, reason, by=by)
     elif following:
@@ -458,12 +442,16 @@ def _change_list(
     ahead = [one for one in meeting.occurrences if one.state not in lifecycle.ENDED]
     if added:
         allocation.enlist(ahead, {one.endpoint_id for one in added})
+        for one in ahead:
+            one.remind_at = clock.now()  # theirs may come first
     if removed:
         allocation.strike(ahead, {one.endpoint_id for one in removed})
     return added, removed
 
 
 def _change_words(meeting: Meeting, wanted: MeetingChange) -> None:
+    if meeting.secret:
+        _check_untold(meeting, wanted)
     for name in (*WORDS, *TERMS):
         value = getattr(wanted, name, None)
         if value is not None:
@@ -481,6 +469,22 @@ def _change_words(meeting: Meeting, wanted: MeetingChange) -> None:
     meeting.search = folded(f"{meeting.number} {meeting.title}")
     for one in meeting.occurrences:
         one.chair_key = leaders.key(meeting.chair)
+
+
+def _check_untold(meeting: Meeting, wanted: MeetingChange) -> None:
+    """Raise Invalid if words are typed in for a state secret."""
+    told = {
+        name: SECRET
+        for name in ("title", "agenda", "chair", "guest_ports", "leader_reason")
+        if (value := getattr(wanted, name)) and value != getattr(meeting, name)
+    }
+    if told:
+        raise Invalid(**told)
+
+
+def _reason(meeting: Meeting, reason: str) -> str:
+    """Return the reason as it is kept and told: of a state secret none."""
+    return "" if meeting.secret else reason
 
 
 def _check_leader_again(

@@ -87,6 +87,7 @@ def enter(entry: Entry, by: Account) -> Meeting:
         standby=draft.standby,
         may_cascade=draft.cascade,
         gives_back=draft.gives_back,
+        secret=draft.secret,
         leader_reason=draft.leader_reason,
         search=folded(f"{entry.number} {draft.title}"),
         occurrences=[

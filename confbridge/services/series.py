@@ -417,7 +417,7 @@ def _copy(meeting: Meeting, one: Occurrence, rule: Rule) -> Meeting:
     same = (
         *("rank", "title", "agenda", "chair", "timezone", "host_id", "organizer_id"),
         *("guest_ports", "lead_minutes", "tail_minutes", "network", "only_bridge", "standby"),
-        *("may_cascade", "gives_back", "leader_reason", "search"),
+        *("may_cascade", "gives_back", "leader_reason", "search", "secret"),
     )
     return Meeting(
         uid=str(uuid.uuid4()),

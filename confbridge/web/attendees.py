@@ -88,7 +88,7 @@ def remind(uid: str) -> ResponseReturnValue:
     with transaction():
         meeting = access.meeting(me, uid, to_change=True)
         only = replies.of_endpoint(meeting, code) if code else None
-        meetings.remind(meeting, only, by=me)
+        attendees.remind(meeting, only, by=me)
     return _back(uid)
 
 
@@ -99,7 +99,7 @@ def resend(uid: str) -> ResponseReturnValue:
     with transaction():
         meeting = access.meeting(me, uid, to_change=True)
         attendee = replies.of_endpoint(meeting, request.form.get("endpoint", ""))
-        meetings.send_again(meeting, attendee, by=me)
+        attendees.send_again(meeting, attendee, by=me)
     return _back(uid)
 
 

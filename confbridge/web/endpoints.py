@@ -13,7 +13,7 @@ from confbridge.database import attempt
 from confbridge.domain.directory import EndpointKind, Level
 from confbridge.errors import Clash, Invalid, NotFound, Phrase
 from confbridge.inputs import forms, parse
-from confbridge.inputs.directory import Maintenance
+from confbridge.inputs.directory import EndpointChange, Maintenance
 from confbridge.models import Endpoint, Role
 from confbridge.services import access, endpoints, maintenance
 from confbridge.services.endpoints import Wanted
@@ -46,6 +46,29 @@ def show(code: str) -> str:
     me = account()
     endpoint = access.endpoint(me, code)
     return _shown(endpoint)
+
+
+@pages.post("/<code>/mail")
+def change_mail(code: str) -> ResponseReturnValue:
+    """Say who receives for the endpoint, and in which language."""
+    me = account()
+    form = request.form.to_dict()
+    given = {
+        "email": form.get("email", ""),
+        "recipients": form.get("recipients", "").replace(",", " ").split(),
+        "language": form.get("language", "vi"),
+    }
+
+    def deed() -> None:
+        endpoint = access.endpoint(me, code, to_change=True)
+        endpoints.change(endpoint, parse(EndpointChange, given), by=me)
+
+    try:
+        attempt(deed)
+    except Invalid as error:
+        problems = {name.partition(".")[0]: said for name, said in error.problems.items()}
+        return _shown(access.endpoint(me, code), form=form, problems=problems), 422
+    return after_change(go_to=url_for(".show", code=code))
 
 
 @pages.post("/<code>/maintenance")

@@ -36,6 +36,7 @@ SAID = {
         "This site has declined, and its place was given back. Answer that you take part, then"
         " join."
     ),
+    Door.SECRET: Phrase("This meeting is not held here. Ask the contact."),
     Door.NOT_INVITED: Phrase("This site is not invited to this one meeting of the series."),
 }
 

@@ -211,7 +211,7 @@ def shown(
         shows=("", *attendees.SHOWN),
         can_change=may_change and meeting.state not in ENDED,
         can_watch=may_change or me.role == "operator",
-        links={one.id: links.join_url(one.id) for one in meeting.attendees} if may_change else {},
+        links=_links(meeting) if may_change else {},
         guest_url=links.guest_url(one.id) if may_change else "",
         pin=links.pin(one.id) if may_change else "",
         problems=problems or {},
@@ -225,8 +225,15 @@ def shown(
     )
 
 
+def _links(meeting: Meeting) -> dict[int, str]:
+    """Return the join address of each attendee; nothing leads into a state secret."""
+    if meeting.secret:
+        return {}
+    return {one.id: links.join_url(one.id) for one in meeting.attendees}
+
+
 def _alike(me: Account, meeting: Meeting) -> Sequence[Alike]:
-    if meeting.state in ENDED:
+    if meeting.state in ENDED or meeting.secret:
         return []
     return leaders.duplicates(
         meeting.title, meeting.host_id, meeting.occurrence.during, reader=me, but=meeting.id

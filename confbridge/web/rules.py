@@ -8,13 +8,14 @@ from datetime import date
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
+from confbridge import config
 from confbridge.database import attempt
 from confbridge.domain.rank import Rank
 from confbridge.errors import Invalid, NotFound, Phrase
 from confbridge.inputs import parse
-from confbridge.inputs.directory import DecidedDay, PoolChange, Weights
+from confbridge.inputs.directory import DecidedDay, PoolChange, Reminders, Weights
 from confbridge.models import Account, Role
-from confbridge.services import access, bridges, rules
+from confbridge.services import access, bridges, chasing, organisations, rules
 from confbridge.web.render import after_change, page
 from confbridge.web.session import account
 
@@ -67,6 +68,25 @@ def change_pool(code: str) -> ResponseReturnValue:
     return _decided(lambda me: bridges.change_pool(code, wanted, by=me))
 
 
+@pages.post("/reminders")
+def change_reminders() -> ResponseReturnValue:
+    """Give an organisation its own times of reminding; what is empty is as the settings say."""
+    form = request.form
+    minutes, days = form.get("remind_minutes", "").split(), form.get("chase_days", "").strip()
+    given = {
+        "remind_minutes": minutes or None,
+        "chase_days": days or None,
+        "office_name": form.get("office_name", ""),
+        "office_email": form.get("office_email", ""),
+    }
+
+    def deed(me: Account) -> None:
+        wanted = parse(Reminders, given)
+        chasing.change(chasing.organisation(me, form.get("organisation", "")), wanted, by=me)
+
+    return _decided(deed)
+
+
 def _decided(deed: Callable[[Account], object]) -> ResponseReturnValue:
     me = account()
     access.check_role(me, Role.ADMIN)
@@ -85,5 +105,7 @@ def _page(*, problems: Mapping[str, Phrase] | None = None) -> str:
         ranks=sorted(weights.items(), key=lambda one: -one[1]),
         days=rules.decided_days(),
         pools=bridges.pools(),
+        organisations=[one for one, _ in organisations.listed(limit=5000)],
+        usual=config.in_force(),
         problems=problems or {},
     )

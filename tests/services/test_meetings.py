@@ -23,7 +23,7 @@ from confbridge.models import (
     Meeting,
     Reservation,
 )
-from confbridge.services import access, meetings, refusals, replies
+from confbridge.services import access, attendees, meetings, refusals, replies
 from tests import factories
 from tests.factories import scalar
 
@@ -236,12 +236,12 @@ def test_s6_only_the_silent_are_asked_again_with_the_same_sequence(app, cast):
     meeting = factories.meeting(cast.ann)
     answer(cast, meeting, "E-1")
     with transaction():
-        meetings.remind(access.meeting(cast.ann, meeting.uid, to_change=True), by=cast.ann)
+        attendees.remind(access.meeting(cast.ann, meeting.uid, to_change=True), by=cast.ann)
     (letter,) = last_letters()
     assert (letter.kind, letter.sequence) == (LetterKind.REMINDER, 0)
     assert recipients(letter) == {"e-2@example.org"}
     with pytest.raises(Conflict), transaction():  # not again at once
-        meetings.remind(access.meeting(cast.ann, meeting.uid, to_change=True), by=cast.ann)
+        attendees.remind(access.meeting(cast.ann, meeting.uid, to_change=True), by=cast.ann)
 
 
 def test_s7_an_added_endpoint_alone_is_invited(app, cast):
