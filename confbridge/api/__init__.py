@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from confbridge.api import (
     availability,
     bridges,
+    calendars,
     endpoints,
     hooks,
     meetings,
@@ -31,12 +32,13 @@ from confbridge.services.maintenance import NotMovable
 log = logging.getLogger(__name__)
 
 v1 = Blueprint("api", __name__, url_prefix="/api/v1")
-NOUNS = (organisations, endpoints, bridges, meetings, availability, rules)
+NOUNS = (organisations, endpoints, bridges, meetings, availability, rules, calendars)
 for noun in NOUNS:
     v1.register_blueprint(noun.resource)
 v1.register_blueprint(openapi.resource)
 
-OPEN = {"api.openapi.document"}  # the only answer that needs no token
+# What needs no token: the description, and calendars whose address is the secret.
+OPEN = {"api.openapi.document", "api.calendars.show", "api.calendars.free_busy"}
 
 
 @v1.before_request

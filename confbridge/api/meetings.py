@@ -16,6 +16,7 @@ from confbridge.errors import Clash, Invalid, NotFound, Phrase
 from confbridge.inputs import parse
 from confbridge.inputs.meetings import (
     Cancellation,
+    Decision,
     Hold,
     MeetingChange,
     MeetingDraft,
@@ -28,6 +29,7 @@ from confbridge.services import (
     access,
     agenda,
     attendance,
+    decisions,
     displacement,
     holds,
     leaders,
@@ -178,6 +180,22 @@ def reply(uid: str) -> Shape:
     return shapes.attendee(attendee, outbox.deliveries([meeting]).get(attendee.id), with_link=True)
 
 
+@resource.get("/<uid>/waiting")
+def waiting(uid: str) -> Shape:
+    """Return what waits for a decision: proposals, substitutes, strangers, unverified answers."""
+    meeting = access.meeting(g.account, uid)
+    access.check_may_change(g.account, meeting)
+    return {"items": [shapes.waiting(one) for one in decisions.of_meeting(meeting)], "next": None}
+
+
+@resource.post("/<uid>/waiting/<int:number>")
+def decide(uid: str, number: int) -> Response:
+    """Accept or refuse what waits."""
+    wanted = parse(Decision, changes.body())
+    access.meeting(g.account, uid)
+    return changes.with_etag(_shape(doors.decide(number, wanted, by=g.account)))
+
+
 @resource.get("/<uid>/attendance")
 def report(uid: str) -> Shape:
     meeting = access.meeting(g.account, uid)
@@ -213,12 +231,24 @@ def _warnings(meeting: Meeting) -> list[Shape]:
 def _shape(meeting: Meeting) -> Shape:
     may_change = access.may_change(g.account, meeting)
     shape = shapes.meeting(meeting, outbox.deliveries([meeting]), with_links=may_change)
+    if meeting.repeats:
+        _add_said_apart(shape, meeting)
     shape["warnings"] = _warnings(meeting) if may_change else []
     if meeting.state == MeetingState.POSTPONED:
         shape["offers"] = [
             shapes.interval(one) for one in displacement.offers_of(meeting.occurrence)
         ]
     return shape
+
+
+def _add_said_apart(shape: Shape, meeting: Meeting) -> None:
+    """Say at each occurrence who answered otherwise than to the series."""
+    apart = replies.said_apart(meeting)
+    for one in shape["occurrences"]:
+        one["answers"] = [
+            {"endpoint": who.endpoint.code, **shapes.said(said)}
+            for who, said in apart.get(one["id"], [])
+        ]
 
 
 def _occurrence(meeting: Meeting) -> Occurrence:

@@ -17,11 +17,13 @@ from confbridge.inputs.directory import (
     Maintenance,
     PoolChange,
     PoolDraft,
+    Reminders,
     Weights,
 )
 from confbridge.inputs.meetings import (
     AvailabilityQuery,
     Cancellation,
+    Decision,
     Hold,
     MeetingChange,
     MeetingDraft,
@@ -47,6 +49,8 @@ TAKES: dict[str, type[Draft]] = {  # what each changing call takes
     "api.rules.change_pool": PoolChange,
     "api.rules.order_ranks": Weights,
     "api.rules.decide_day": DecidedDay,
+    "api.organisations.change_reminders": Reminders,
+    "api.meetings.decide": Decision,
     "api.meetings.create": MeetingDraft,
     "api.meetings.change": MeetingChange,
     "api.meetings.cancel": Cancellation,

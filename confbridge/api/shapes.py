@@ -22,6 +22,8 @@ from confbridge.models import (
     Occurrence,
     Organisation,
     Pool,
+    Reply,
+    Standing,
 )
 from confbridge.services import links, refusals
 from confbridge.services.attendance import Attendance, Site
@@ -220,6 +222,16 @@ def attendee(one: Attendee, mail: Mail | None, *, with_link: bool) -> Shape:
     shape: Shape = {
         "endpoint": one.endpoint.code,
         "role": one.role,
+        **said(one),
+        "seen_at": moment_or_null(one.seen_at),
+        "delivery": mail.state if mail else None,
+    }
+    return shape | {"join_url": links.join_url(one.id)} if with_link else shape
+
+
+def said(one: Standing) -> Shape:
+    """Return what counts as an endpoint's answer."""
+    return {
         "partstat": one.partstat,
         "via": one.via or None,
         "answered_at": moment_or_null(one.answered_at),
@@ -229,10 +241,26 @@ def attendee(one: Attendee, mail: Mail | None, *, with_link: bool) -> Shape:
         "substitute": one.substitute,
         "substitute_state": one.substitute_state or None,
         "late": one.late,
-        "seen_at": moment_or_null(one.seen_at),
-        "delivery": mail.state if mail else None,
     }
-    return shape | {"join_url": links.join_url(one.id)} if with_link else shape
+
+
+def waiting(one: Reply) -> Shape:
+    """Return a reply that waits for a decision."""
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "why": one.why,
+        "endpoint": one.attendee.endpoint.code if one.attendee else None,
+        "occurrence": one.occurrence_id,
+        "person": one.person,
+        "partstat": one.partstat or None,
+        "substitute": one.substitute,
+        "start": moment_or_null(one.starts),
+        "end": moment_or_null(one.ends),
+        "comment": one.comment,
+        "at": moment(one.at),
+        "authentication": one.authentication,
+    }
 
 
 def refusal(one: Refusal) -> Shape:

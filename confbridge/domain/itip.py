@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from icalendar import (
@@ -15,6 +15,7 @@ from icalendar import (
     FreeBusy,
     Timezone,
     vCalAddress,
+    vDuration,
     vPeriod,
     vRecur,
     vText,
@@ -27,6 +28,7 @@ from confbridge.domain.rsvp import Partstat, Role
 # No zone that we use has changed its rules since; an older first date makes
 # the generator emit offsets of the last century, by which clients shift meetings.
 ZONE_SINCE = date(2020, 1, 1)
+FRESH_FOR = timedelta(hours=1)  # after which a calendar that is subscribed to is read again
 
 
 class Method(StrEnum):
@@ -175,6 +177,60 @@ def _attendee(invitation: Invitation) -> vCalAddress:
         asked = invitation.partstat == Partstat.NEEDS_ACTION
         attendee.params["RSVP"] = vText("TRUE" if asked else "FALSE")
     return attendee
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One occurrence in a calendar to subscribe to."""
+
+    uid: str
+    sequence: int
+    stamped: datetime
+    during: Interval
+    summary: str
+    description: str
+    location: str
+    organizer_email: str
+    is_secret: bool = False
+
+
+def feed(name: str, entries: Iterable[Entry]) -> bytes:
+    """Return a calendar to subscribe to: no METHOD, ORGANIZER and no ATTENDEE (S17, RFC 7986)."""
+    made = _empty()
+    made.add("NAME", name)
+    made.add("X-WR-CALNAME", name)
+    made.add("REFRESH-INTERVAL", _duration(FRESH_FOR))
+    made.add("X-PUBLISHED-TTL", "PT1H")
+    head, _, tail = _written(made).rpartition(b"END:VCALENDAR")
+    return b"".join((head, *map(_entry, entries), b"END:VCALENDAR", tail))
+
+
+def _duration(span: timedelta) -> vDuration:
+    made = vDuration(span)
+    made.params["VALUE"] = "DURATION"
+    return made
+
+
+@lru_cache(maxsize=20_000)
+def _entry(entry: Entry) -> bytes:
+    """Return one VEVENT; kept, for of a long calendar few entries change between two readings."""
+    event = Event()
+    event.add("UID", entry.uid)
+    event.add("SEQUENCE", entry.sequence)
+    event.add("DTSTAMP", entry.stamped.astimezone(UTC))
+    event.add("DTSTART", entry.during.start.astimezone(UTC))
+    event.add("DTEND", entry.during.end.astimezone(UTC))
+    event.add("SUMMARY", entry.summary)
+    event.add("ORGANIZER", vCalAddress(f"mailto:{entry.organizer_email}"))
+    event.add("STATUS", "CONFIRMED")
+    if entry.is_secret:
+        event.add("CLASS", "CONFIDENTIAL")
+    if entry.description:
+        event.add("DESCRIPTION", entry.description)
+    if entry.location:
+        event.add("LOCATION", entry.location)
+    written: bytes = event.to_ical()
+    return written
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from confbridge.models import (
     Attendee,
     Bridge,
     Endpoint,
+    Feed,
     Letter,
     Mail,
     Meeting,
@@ -78,7 +79,7 @@ def meeting_is_visible(account: Account) -> ColumnElement[bool]:
     """
     if account.role in SEE_ALL:
         return true()
-    own = _tree_below(account.organisation_id)
+    own = tree_below(account.organisation_id)
     invited = (
         exists()
         .where(Attendee.meeting_id == Meeting.id, Attendee.invited)
@@ -93,7 +94,7 @@ def meeting_is_own(account: Account) -> ColumnElement[bool]:
         return true()
     if account.role != Role.SECRETARIAT:
         return false()
-    own = _tree_below(account.organisation_id)
+    own = tree_below(account.organisation_id)
     return or_(Meeting.organizer_id == account.id, Meeting.host_id.in_(own))
 
 
@@ -115,7 +116,7 @@ def hosts(account: Account) -> list[Organisation]:
     """Return every organisation in whose name `account` may convene."""
     asked = select(Organisation).order_by(Organisation.id)
     if account.role != Role.ADMIN:
-        asked = asked.where(Organisation.id.in_(_tree_below(account.organisation_id)))
+        asked = asked.where(Organisation.id.in_(tree_below(account.organisation_id)))
     today = clock.now().date()
     return [one for one in db.session.scalars(asked) if one.is_valid(today)]
 
@@ -222,6 +223,54 @@ def task(account: Account, number: int) -> Task:
     return found
 
 
+def feed(account: Account, number: int) -> Feed:
+    """Return a feed to whom may revoke it.
+
+    Raises NotFound.
+    """
+    asked = select(Feed).where(Feed.id == number, feed_is_own(account))
+    found = db.session.scalar(asked.with_for_update())
+    if found is None:
+        raise NotFound(Phrase("There is no such calendar."))
+    return found
+
+
+def feed_is_own(account: Account) -> ColumnElement[bool]:
+    """Return the condition under which a feed is of the account's organisation, or below it."""
+    if account.role == Role.ADMIN:
+        return true()
+    own = tree_below(account.organisation_id)
+    below = exists().where(Endpoint.id == Feed.endpoint_id, Endpoint.organisation_id.in_(own))
+    return or_(Feed.organisation_id.in_(own), below)
+
+
+def endpoint_to_feed(account: Account, code: str) -> Endpoint:
+    """Return an endpoint whose calendar `account` may give out.
+
+    Raises NotFound, NotAllowed.
+    """
+    found = endpoint(account, code)
+    _check_own(account, found.organisation_id)
+    return found
+
+
+def organisation_to_feed(account: Account, code: str) -> Organisation:
+    """Return an organisation whose calendar `account` may give out.
+
+    Raises Invalid, NotAllowed.
+    """
+    found = organisation(code)
+    _check_own(account, found.id)
+    return found
+
+
+def _check_own(account: Account, number: int) -> None:
+    if account.role == Role.ADMIN:
+        return
+    if not db.session.scalar(select(_own_organisations(account, number))):
+        raise NotAllowed(Phrase("Your account may not do this."))
+
+
 def conference(account: Account, number: int) -> Occurrence:
     """Return an occurrence whose conference `account` may watch: operators, and its secretariat.
 
@@ -248,11 +297,11 @@ def allocation_of(occurrence: Occurrence) -> Allocation | None:
 
 def _own_organisations(account: Account, wanted: int) -> ColumnElement[bool]:
     return exists().where(
-        Organisation.id == wanted, Organisation.id.in_(_tree_below(account.organisation_id))
+        Organisation.id == wanted, Organisation.id.in_(tree_below(account.organisation_id))
     )
 
 
-def _tree_below(root: int) -> Select[int]:
+def tree_below(root: int) -> Select[int]:
     """Return the question for the ids of an organisation and all below it."""
     tree = select(Organisation.id).where(Organisation.id == root).cte("tree", recursive=True)
     tree = tree.union(select(Organisation.id).where(Organisation.parent_id == tree.c.id))

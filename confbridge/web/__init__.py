@@ -20,6 +20,7 @@ from confbridge.web import (
     bridges,
     conferences,
     endpoints,
+    feeds,
     filters,
     inbox,
     join,
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 NOUNS = (
     *(booking, meetings, occurrences, endpoints, bridges, conferences),
-    *(outbox, replies, join, rules, attendees, inbox),
+    *(outbox, replies, join, rules, attendees, inbox, feeds),
 )
 
 # Nothing but our own scripts, styles and pictures; the join page adds its bridge.
