@@ -240,8 +240,8 @@ def feed_is_own(account: Account) -> ColumnElement[bool]:
     if account.role == Role.ADMIN:
         return true()
     own = tree_below(account.organisation_id)
-    below = exists().where(Endpoint.id == Feed.endpoint_id, Endpoint.organisation_id.in_(own))
-    return or_(Feed.organisation_id.in_(own), below)
+    below = select(Endpoint.id).where(Endpoint.organisation_id.in_(own))
+    return or_(Feed.organisation_id.in_(own), Feed.endpoint_id.in_(below))
 
 
 def endpoint_to_feed(account: Account, code: str) -> Endpoint:

@@ -20,7 +20,7 @@ def index() -> str:
         "feeds/index.html",
         feeds=[(feed, name, links.feed_url(feed.id)) for feed, name in feeds.listed(me)],
         organisations=access.hosts(me),
-        endpoint=request.args.get("endpoint", ""),
+        endpoint=request.args.get("code", ""),
     )
 
 

@@ -26,6 +26,11 @@ SEEN = {
     "/conferences": (200, 200, 200, 200, 200),
     "/conferences/{occurrence}": (200, 403, 200, 404, 200),
     "/conferences/{occurrence}/attendance": (200, 403, 200, 404, 200),
+    "/meetings/{uid}/attendees": (200, 200, 200, 404, 200),
+    "/meetings/{uid}/attendees/E-1": (200, 403, 200, 404, 403),
+    "/inbox": (200, 403, 200, 200, 200),
+    "/inbox/mail": (403, 403, 200, 403, 200),
+    "/feeds": (200, 200, 200, 200, 200),
     "/outbox": (200, 403, 200, 200, 200),
     "/outbox/{mail}": (200, 403, 200, 404, 200),  # a mail holds the links of its endpoint
 }
