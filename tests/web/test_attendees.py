@@ -147,6 +147,7 @@ def test_the_page_asks_no_more_for_many_endpoints_than_for_few(client, cast):
     few = factories.meeting(cast.ann, ["E-1", "E-2"])
     many = factories.meeting(cast.ann, [f"N-{number}" for number in range(10, 28)], minutes=30)
     sign_in(client, cast.ann)
+    page(client, few)
     asked = []
     for one in (few, many):
         with factories.Statements() as statements:
