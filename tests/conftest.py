@@ -98,14 +98,23 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    # A folder of its own: each new run of pytest closes the one they share to other users.
-    with tempfile.TemporaryDirectory(prefix="confbridge-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    with open_folder() as folder:
         server = Postgres(folder)
         server.start()
         yield server
         server.stop()
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that servers under users of their own can reach.
+
+    Each new run of pytest closes the one that its tests share to other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="confbridge-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def migrated(url: str, folder: Path) -> None:

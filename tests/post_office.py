@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ class PostOffice:
         self.refuse: dict[str, str] = {}  # address: the SMTP answer to it
         self.slow = 0.0  # seconds before a mail is taken
         self.begun = 0  # how many mails the other side began to hand over
+        self.pass_on: dict[str, Callable[[bytes, str], None]] = {}  # local part: who takes its mail
         self._controller: Controller | None = None
 
     @property
@@ -49,6 +51,10 @@ class PostOffice:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
         self.begun += 1
         await asyncio.sleep(self.slow)
+        for address in envelope.rcpt_tos:
+            local = address.partition("@")[0].partition("+")[0]
+            if local in self.pass_on:
+                await asyncio.to_thread(self.pass_on[local], envelope.content, address)
         made = email.message_from_bytes(envelope.content, policy=email.policy.default)
         self.mails.append(cast(EmailMessage, made))
         return "250 taken"

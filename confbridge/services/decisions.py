@@ -45,7 +45,9 @@ def of_meeting(meeting: Meeting) -> Sequence[Reply]:
     asked = (
         select(Reply)
         .where(Reply.meeting_id == meeting.id, Reply.state == ReplyState.WAITING)
-        .options(joinedload(Reply.attendee), joinedload(Reply.occurrence))
+        .options(
+            joinedload(Reply.meeting), joinedload(Reply.attendee), joinedload(Reply.occurrence)
+        )
         .order_by(Reply.at, Reply.id)
     )
     return db.session.scalars(asked).all()

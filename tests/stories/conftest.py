@@ -16,7 +16,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from deploy import janus
-from tests.conftest import HOUSE, KEY, Postgres, free_port, kill
+from tests.conftest import HOUSE, KEY, Postgres, free_port, kill, open_folder
+from tests.dovecot import Dovecot
 from tests.post_office import PostOffice
 
 Found = TypeVar("Found")
@@ -166,6 +167,18 @@ def one_service(
     yield service
     service.kill()
     print((tmp_path / "service.log").read_text()[-4000:])
+
+
+@pytest.fixture
+def mailbox(post_office: PostOffice, one_service: Service) -> Iterator[Dovecot]:
+    """A real mailbox to which the post office brings what is sent to the service."""
+    with open_folder() as folder:
+        server = Dovecot(folder)
+        server.start()
+        post_office.pass_on[server.user] = server.take
+        one_service.environment["CONFBRIDGE_MAILBOX_URL"] = server.url
+        yield server
+        server.stop()
 
 
 @pytest.fixture(params=["one process, SQLite", "many processes, PostgreSQL"])

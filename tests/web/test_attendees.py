@@ -48,6 +48,9 @@ def test_the_grid_is_filtered_by_what_has_to_be_looked_at(client, cast, meeting)
 
 def test_who_may_not_change_it_sees_nothing_to_decide(client, cast, meeting):
     come_in(clients.google(Answer(uid=meeting.uid, attendee="crasher@example.org")))
+    sign_in(client, cast.ann)
+    for text in (page(client, meeting), client.get("/inbox").get_data(as_text=True)):
+        assert "crasher@example.org" in text
     sign_in(client, cast.bob)
     assert "crasher@example.org" not in page(client, meeting)
     (row,) = [scalar(select(Reply.id))]
