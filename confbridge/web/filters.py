@@ -227,9 +227,26 @@ def reason(code: str) -> str:
     return say(REASONS[code]) if code in REASONS else code
 
 
+PROOFS = {
+    "sender": Phrase("sent from the address invited"),
+    "token": Phrase("carries the mark of its own invitation"),
+    "sent-by": Phrase("sent by another who receives for the site"),
+}
+
+
+def proof(text: str) -> str:
+    """Return what is known of a sender, as it was kept, in words."""
+    first, _, rest = text.partition(", ")
+    if first.startswith("sent by "):
+        said = say(Phrase("sent from %(address)s", address=first.removeprefix("sent by ")))
+    else:
+        said = say(PROOFS[first]) if first in PROOFS else first
+    return ", ".join(part for part in (said, rest) if part)
+
+
 def init_app(app: Flask) -> None:
     for one in (
         *(moment, day, time_of_day, exact, short, field_value, duration, word, say),
-        *(repetition, obstacle, filter_name, task, outcome, reason),
+        *(repetition, obstacle, filter_name, task, outcome, reason, proof),
     ):
         app.add_template_filter(one)

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
+from tests import clients
 from tests.stories.conftest import Bridge, wait_for
 
 CODES = ["UBND-1", "PRTC-1", "BA-1", "NS-1", "NH-1", "NP-1", "TB-1", "TN-1"]
@@ -162,3 +163,65 @@ def is_open(service, made):
         csrf = client.get(address).text.partition('data-csrf="')[2].partition('"')[0]
         answer = client.post(f"{address}/ticket", headers={"X-CSRFToken": csrf})
         return answer.json()["door"] == "open"
+
+
+COMMUNES = [f"XA-{number}" for number in range(1, 171)]
+
+
+def of_endpoint(mail):
+    return mail["To"].addresses[0].addr_spec
+
+
+@pytest.mark.timeout(420)
+def test_killed_while_sending_and_while_reading_nothing_of_170_endpoints_is_lost(
+    one_service, mailbox, tmp_path, post_office
+):
+    service = one_service
+    with running(service, tmp_path):
+        with service.api("quantri@ninhthuan.example") as api:
+            api.patch("/bridges/cau-a", json={"ports": 400})
+            for code in COMMUNES:
+                address = f"{code.lower()}@ninhthuan.example"
+                given = {"name": f"Xã {code}", "kind": "soft", "email": address}
+                given |= {"code": code, "organisation": "STTTT", "networks": ["tslcd"]}
+                assert api.post("/endpoints", json=given).status_code == 201
+        post_office.slow = 0.05
+        with service.api("thuky@ninhthuan.example") as api:
+            start = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+            made = book(api, start=start, endpoints=[{"code": code} for code in COMMUNES])
+        wait_for(lambda: post_office.begun >= 45)
+        service.kill()
+        assert post_office.begun < len(COMMUNES)
+        post_office.slow = 0.0
+        service.start()
+        wanted = {f"{code.lower()}@ninhthuan.example" for code in COMMUNES}
+        wait_for(lambda: {of_endpoint(mail) for mail in post_office.mails} == wanted, 150)
+        assert len({mail["Message-ID"] for mail in post_office.mails}) == len(COMMUNES)
+        assert len(post_office.mails) <= len(COMMUNES) + 1  # but for the one on its way
+
+        service.kill()
+        stamped = datetime.now(UTC)
+        answers = [
+            clients.Answer(uid=made["uid"], attendee=address, stamped=stamped)
+            for address in sorted(wanted)
+        ]
+        changed = [
+            one.but(partstat="DECLINED", stamped=stamped + timedelta(seconds=5))
+            for one in answers[:30]
+        ]
+        for place, one in enumerate([*changed[:15], *answers, *changed[15:]]):
+            shape = clients.SHAPES[place % len(clients.SHAPES)]
+            mailbox.take(shape(one), clients.US)
+        service.start()
+        wait_for(lambda: mailbox.count("UNSEEN") < 200, every=0.05)
+        service.kill()
+        assert mailbox.count("UNSEEN") > 0
+        service.start()
+        wait_for(lambda: mailbox.count("UNSEEN") == 0, 150)
+        with service.api("thuky@ninhthuan.example") as api:
+            found = api.get(f"/meetings/{made['uid']}").json()["attendees"]
+        said = [one["partstat"] for one in sorted(found, key=lambda one: one["endpoint"].lower())]
+        assert said.count("DECLINED") == 30
+        assert said.count("ACCEPTED") == 140
+        assert mailbox.count() == 200
+        assert mailbox.count(folder="Quarantine") == 0

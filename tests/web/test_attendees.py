@@ -128,7 +128,7 @@ def test_the_evidence_of_an_answer_is_shown_to_the_secretariat(client, cast, mee
     sign_in(client, cast.ann)
     text = client.get(f"/meetings/{meeting.uid}/attendees/E-1").get_data(as_text=True)
     assert "&lt;abc@example.org&gt;" in text
-    assert "sender" in text
+    assert "gửi đúng từ địa chỉ được mời" in text
 
 
 def test_a_task_is_closed_by_whom_it_is_for(client, cast, meeting):
