@@ -19,10 +19,11 @@ lint:  ## linters and types
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-bench:  ## time bookings and what the pages ask, at a million reservations, against their floors
+bench:  ## time bookings, what the pages ask, and letters, against their floors
 	@deploy/setup test
 	@$(PYTHON) bench/booking.py
-	@exec $(PYTHON) bench/reading.py
+	@$(PYTHON) bench/reading.py
+	@exec $(PYTHON) bench/mail.py
 
 words:  ## collect the texts to translate into translations/vi
 	@deploy/setup test

@@ -20,6 +20,7 @@ class PostOffice:
         self.mails: list[EmailMessage] = []
         self.refuse: dict[str, str] = {}  # address: the SMTP answer to it
         self.slow = 0.0  # seconds before a mail is taken
+        self.connections = 0
         self.begun = 0  # how many mails the other side began to hand over
         self.pass_on: dict[str, Callable[[bytes, str], None]] = {}  # local part: who takes its mail
         self._controller: Controller | None = None
@@ -39,6 +40,13 @@ class PostOffice:
 
     def of(self, address: str) -> list[EmailMessage]:
         return [one for one in self.mails if address in one["To"]]
+
+    async def handle_EHLO(
+        self, _server: Any, session: Any, _envelope: Any, name: str, answers: list[str]
+    ) -> list[str]:
+        self.connections += 1
+        session.host_name = name
+        return answers
 
     async def handle_RCPT(
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any

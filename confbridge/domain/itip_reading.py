@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from icalendar import Calendar, Component
+from icalendar.error import BrokenCalendarProperty
 
 LARGEST = 256 * 1024  # bytes of one object
 MOST_LINES = 5000
@@ -69,7 +70,9 @@ def parts(raw: bytes, zone: ZoneInfo) -> list[Part]:
 
     Raises Unusable.
     """
-    raw = raw.replace(b"\r\r\n", b"\r\n")  # what some mail servers make of line ends
+    # What some mail servers make of line ends, and what RFC 5546 section 4.4.5 prints.
+    raw = raw.replace(b"\r\r\n", b"\r\n")
+    raw = raw.replace(b"RECURRENCE-ID;THISANDFUTURE", b"RECURRENCE-ID;RANGE=THISANDFUTURE")
     if len(raw) > LARGEST:
         raise Unusable("too_large")
     if raw.count(b"\n") > MOST_LINES or raw.upper().count(b"BEGIN:") > MOST_COMPONENTS:
@@ -98,6 +101,10 @@ def _part(method: str, component: Component, zone: ZoneInfo) -> Part:
     if start and not end and (lasts := _span(component.get("DURATION"))):
         end = start + lasts
     recurrence_id = component.get("RECURRENCE-ID")
+    named = _moment(recurrence_id, zone)
+    said = recurrence_id is not None or any("RECURRENCE-ID" in str(one) for one in component.errors)
+    if said and named is None:  # what is about one occurrence must never count for them all
+        raise Unusable("strange_occurrence")
     organizers = list(_people(component.get("ORGANIZER")))
     return Part(
         method=method,
@@ -105,7 +112,7 @@ def _part(method: str, component: Component, zone: ZoneInfo) -> Part:
         uid=_text(component.get("UID"))[:LONGEST_NAME],
         sequence=_whole(component.get("SEQUENCE")),
         stamped=_moment(component.get("DTSTAMP"), zone),
-        recurrence_id=_moment(recurrence_id, zone),
+        recurrence_id=named,
         and_future=_parameter(recurrence_id, "RANGE").upper() == "THISANDFUTURE",
         organizer=organizers[0] if organizers else None,
         attendees=tuple(_people(component.get("ATTENDEE"))),
@@ -150,7 +157,7 @@ def _parameter(value: Any, name: str) -> str:
 
 def _moment(value: Any, zone: ZoneInfo) -> datetime | None:
     """Return the instant, so that 01:00Z and 08:00 in Saigon are the same (R1)."""
-    moment = getattr(value, "dt", None)
+    moment = _dt(value)
     if not isinstance(moment, datetime):
         return None
     if moment.tzinfo is None:
@@ -161,8 +168,16 @@ def _moment(value: Any, zone: ZoneInfo) -> datetime | None:
 
 
 def _span(value: Any) -> timedelta | None:
-    span = getattr(value, "dt", None)
+    span = _dt(value)
     return span if isinstance(span, timedelta) and timedelta(0) < span < timedelta(days=7) else None
+
+
+def _dt(value: Any) -> Any:
+    """Return what a date says, None of one that is written wrong: the rest may still do."""
+    try:
+        return getattr(value, "dt", None)
+    except BrokenCalendarProperty:
+        return None
 
 
 def _whole(value: Any) -> int:

@@ -15,22 +15,26 @@ from confbridge.services.outbox import Dispatch
 log = logging.getLogger(__name__)
 
 SLOWEST = 3 * PATIENCE  # seconds that one mail may take: its address, its text, the connection
+_couriers: dict[str, Courier] = {}  # whose connection goes on from one batch to the next
 
 
 def deliver_some() -> bool:
     """Send a batch of mails that are due, on one connection; say whether to go on at once."""
+    url = config.in_force().mail_url
     with transaction():
         batch = outbox.claim_due()
     if not batch:
+        if courier := _couriers.pop(url, None):
+            courier.close()
         return False
-    with Courier(config.in_force().mail_url) as courier:
-        for place, dispatch in enumerate(batch):
-            if (dispatch.lease - clock.now()).total_seconds() < SLOWEST:
-                _put_back(batch[place:])
-                return True
-            if not _deliver(courier, dispatch):
-                _put_back(batch[place + 1 :])
-                return False
+    courier = _couriers.setdefault(url, Courier(url))
+    for place, dispatch in enumerate(batch):
+        if (dispatch.lease - clock.now()).total_seconds() < SLOWEST:
+            _put_back(batch[place:])
+            return True
+        if not _deliver(courier, dispatch):
+            _put_back(batch[place + 1 :])
+            return False
     return True
 
 

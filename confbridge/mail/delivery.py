@@ -59,12 +59,28 @@ class Courier:
             return
         sender = (message["Reply-To"] or message["From"]).addresses[0].addr_spec
         recipients = [one.addr_spec for one in message["To"].addresses]
+        if sign is not None:
+            raw = signed(raw, sign)
+        is_kept = self._server is not None
+        try:
+            self._hand_over(sender, recipients, raw)
+        except smtplib.SMTPServerDisconnected as error:
+            self.close()
+            if not is_kept:
+                raise MailError(f"the mail server broke off: {error}", server=True) from error
+            # It has only ended a connection that it had waited on for long; once more, afresh.
+            # Should it have taken the mail after all, the same Message-ID comes twice.
+            self.deliver(message, sign=sign)
+
+    def _hand_over(self, sender: str, recipients: list[str], raw: bytes) -> None:
         try:
             server = self._connected()
         except (OSError, smtplib.SMTPException) as error:
             raise MailError(f"the mail server does not answer: {error}", server=True) from error
         try:
-            server.sendmail(sender, recipients, signed(raw, sign) if sign else raw)
+            server.sendmail(sender, recipients, raw)
+        except smtplib.SMTPServerDisconnected:
+            raise
         except smtplib.SMTPRecipientsRefused as error:
             code, text = next(iter(error.recipients.values()))
             raise MailError(f"{code} {_readable(text)}", permanent=code >= 500) from error

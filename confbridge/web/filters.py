@@ -153,6 +153,7 @@ REASONS = {
     "other_component": Phrase("It is neither about a meeting nor about free time."),
     "not_icalendar": Phrase("Its calendar part cannot be read."),
     "nothing_in_it": Phrase("Its calendar part is empty."),
+    "strange_occurrence": Phrase("It does not say plainly which meeting of the series is meant."),
     "strange_zone": Phrase("Its time zone cannot be worked out."),
     "too_large": Phrase("It is too large."),
     "too_many_parts": Phrase("It has too many parts."),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import mailbox
+from dataclasses import replace
 
+import dkim
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from confbridge.errors import MailError
+from confbridge.errors import BadConfig, MailError
 from confbridge.mail import compose, delivery
 from tests.conftest import free_port
 from tests.mail.test_compose import COPY
@@ -64,3 +69,42 @@ def test_check_says_whether_mail_can_go_out(post_office, tmp_path):
     assert delivery.check(f"maildir:{tmp_path}")
     with pytest.raises(MailError):
         delivery.check(f"smtp://127.0.0.1:{free_port()}")
+
+
+def test_many_mails_go_over_one_connection_and_one_that_was_ended_is_made_anew(post_office):
+    with delivery.Courier(post_office.url) as courier:
+        for _ in range(3):
+            courier.deliver(mail())
+        assert post_office.connections == 1
+        post_office.close()
+        post_office.open()
+        courier.deliver(mail())
+    assert (post_office.connections, len(post_office.mails)) == (2, 4)
+
+
+def test_with_a_key_every_mail_is_signed_and_the_signature_holds(post_office):
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    public = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
+    sign = delivery.Signature(domain="ninhthuan.example", selector="s1", key=pem)
+    raw = delivery.signed(mail().as_bytes(), sign)
+    asked = []
+
+    def dns(name, **_):
+        asked.append(name)
+        return record
+
+    assert dkim.verify(raw, dnsfunc=dns)
+    assert asked == [b"s1._domainkey.ninhthuan.example."]
+    assert not dkim.verify(raw.replace(b"Subject: ", b"Subject: x"), dnsfunc=dns)
+    assert b"reply-to" in raw.partition(b"b=")[0].lower()
+    with pytest.raises(BadConfig):
+        delivery.signed(b"From: a@b.c\r\n\r\n", replace(sign, key="PRIVATE KEY nonsense"))
+    assert pem not in repr(sign)

@@ -221,6 +221,14 @@ def test_r6_an_occurrence_that_was_moved_keeps_its_name(cast):
     assert outcome(clients.google(old.but(recurrence_id=""))) == ("effect", "counted")
 
 
+@pytest.mark.parametrize("named", [":20310304T0100000Z", ";VALUE=DATE:20310304", ";BROKEN:x", ":"])
+def test_r6_what_names_its_occurrence_wrongly_never_counts_for_them_all(cast, named):
+    series = monday_series(cast.ann)
+    raw = clients.simple(Answer(uid=series.uid, partstat="DECLINED", recurrence_id=named))
+    assert outcome(raw) == ("quarantine", "strange_occurrence")
+    assert attendee(cast.ann, series).partstat == "NEEDS-ACTION"
+
+
 def test_r7_a_comment_is_kept_and_shown(cast, meeting):
     lines = ("COMMENT:Đi cơ sở\\, về muộn",)
     come_in(clients.simple(Answer(uid=meeting.uid, partstat="DECLINED", lines=lines)))
