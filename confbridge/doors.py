@@ -153,36 +153,34 @@ def _wanted_of_one(uid: str, number: int, wanted: OccurrenceChange, by: Account)
     return meetings.wanted_of_one(meeting, meetings.occurrence_of(meeting, number), wanted, by=by)
 
 
-def decide(number: int, wanted: Decision, *, by: Account) -> Meeting:
+def decide(uid: str, number: int, wanted: Decision, *, by: Account) -> Meeting:
     """Decide about a reply, in a transaction of its own.
 
     Raises NotFound, NotAllowed, Invalid, Conflict, Refused.
     """
 
     def deed() -> Meeting:
-        row = access.reply(by, number)
+        row = access.reply(by, uid, number)
         decisions.decide(row, wanted, by=by)
         return row.meeting
 
     try:
         return attempt(deed)
     except Clash as clash:
-        raise _decision_refused(number, clash, by=by) from clash
+        raise _decision_refused(uid, number, clash, by=by) from clash
 
 
-def _decision_refused(number: int, clash: Clash, *, by: Account) -> Conflict:
+def _decision_refused(uid: str, number: int, clash: Clash, *, by: Account) -> Conflict:
     """Return why a proposed time cannot be taken; of an answer that wants its place the clash."""
 
-    def look() -> tuple[str, int | None, MeetingChange | OccurrenceChange] | None:
-        row = access.reply(by, number)
-        if row.starts is None:
-            return None
-        return row.meeting.uid, row.occurrence_id, decisions.change_wanted(row)
+    def look() -> tuple[int | None, MeetingChange | OccurrenceChange] | None:
+        row = access.reply(by, uid, number)
+        return (row.occurrence_id, decisions.change_wanted(row)) if row.starts else None
 
     found = trial(look)
     if found is None:
         return clash
-    uid, occurrence, change_wanted = found
+    occurrence, change_wanted = found
     if isinstance(change_wanted, OccurrenceChange):
         return occurrence_refused(uid, occurrence or 0, change_wanted, by=by)
     return change_refused(uid, change_wanted, by=by)

@@ -192,8 +192,7 @@ def waiting(uid: str) -> Shape:
 def decide(uid: str, number: int) -> Response:
     """Accept or refuse what waits."""
     wanted = parse(Decision, changes.body())
-    access.meeting(g.account, uid)
-    return changes.with_etag(_shape(doors.decide(number, wanted, by=g.account)))
+    return changes.with_etag(_shape(doors.decide(uid, number, wanted, by=g.account)))
 
 
 @resource.get("/<uid>/attendance")

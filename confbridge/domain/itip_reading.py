@@ -22,6 +22,8 @@ READ = {"VEVENT", "VFREEBUSY"}
 # A rule of a zone that recurs more often than yearly would take for ever to expand.
 WILD_RULE = re.compile(rb"FREQ=(?!YEARLY)[A-Z]+", re.IGNORECASE)
 ZONE = re.compile(rb"BEGIN:VTIMEZONE.*?END:VTIMEZONE", re.IGNORECASE | re.DOTALL)
+ADDRESS = re.compile(r"[!#-'*+./0-9=?^_`a-z{|}~-]+@[a-z0-9.-]+")
+LONGEST_ADDRESS = 254
 EARLIEST, LATEST = 1971, 2199
 LOWEST, HIGHEST = 0, 2**31 - 1
 
@@ -144,8 +146,7 @@ def _address(value: Any) -> str:
     """Return the mail address of a CAL-ADDRESS, also of one without `mailto:`."""
     text = str(value or "").strip().strip('"').lower()
     text = text.removeprefix("mailto:")
-    is_address = "@" in text and len(text) <= 254 and text.isascii() and " " not in text
-    return text if is_address and text.isprintable() else ""
+    return text if len(text) <= LONGEST_ADDRESS and ADDRESS.fullmatch(text) else ""
 
 
 def _parameter(value: Any, name: str) -> str:

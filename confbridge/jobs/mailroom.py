@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from threading import Event
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from confbridge import config
 from confbridge.database import attempt, transaction
@@ -107,7 +107,7 @@ def _work_on(item: Item, name: str) -> Received:
         except Clash:
             deed = lambda: inbox.take(place, arrival, holding=False)  # noqa: E731
             return attempt(lambda: _noted(item, name, deed))
-    except (Crossed, DBAPIError):
+    except (Crossed, OperationalError, InterfaceError):
         raise  # not the mail's fault: it is read again when the lease is over
     except Exception:
         log.exception("mail %s could not be worked on", item.place)

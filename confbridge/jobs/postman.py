@@ -48,6 +48,11 @@ def _deliver(courier: Courier, dispatch: Dispatch) -> bool:
         with transaction():
             outbox.not_sent(dispatch, error)
         return not error.server
+    except Exception as error:
+        log.exception("mail %s could not be made", number)
+        with transaction():
+            outbox.not_sent(dispatch, MailError(f"it cannot be made: {error}", permanent=True))
+        return True
     with transaction():
         outbox.sent(number)
     log.info("mail %s sent", number)

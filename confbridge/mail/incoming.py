@@ -10,6 +10,7 @@ from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import getaddresses
+from html import unescape
 
 LARGEST = 1024 * 1024  # bytes of a mail that is read at all
 MOST_PARTS = 100
@@ -18,12 +19,15 @@ DEEPEST = 12
 LONGEST_HEADER = 2000
 LONGEST_TEXT = 2000
 TOKEN = re.compile(r"\+([0-9a-f]{1,12}-[0-9a-f]{20})@", re.IGNORECASE)
-MESSAGE_ID = re.compile(r"<[^<>\s]{3,250}>")
+MESSAGE_ID = re.compile(r"<[^<>\s\x00-\x1f\x7f]{3,250}>")
 # Not every codec of Python is a charset of mail, and some take for ever.
 CHARSETS = re.compile(
     r"utf-?8|utf-?16(le|be)?|(us-)?ascii|iso-?8859-\d+|(windows|cp)-?125\d|koi8-r|big5|gb[\dk]+"
     r"|shift_jis|euc-(jp|kr)|iso-2022-jp"
 )
+HIDDEN = re.compile(r"<(style|script|head)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
+BREAKS = re.compile(r"<(br|/p|/div|/li)\b[^>]{0,200}>", re.IGNORECASE)
+TAGS = re.compile(r"<[^<>]{0,2000}>")
 AUTOMATIC = ("x-autoreply", "x-autorespond", "x-auto-reply")
 AWAY = ("automatic reply", "out of office", "auto:", "trả lời tự động", "vắng mặt", "autoreply")
 QUOTES = re.compile(
@@ -169,15 +173,24 @@ def _bytes(part: Message) -> bytes:
 
 def _words(kept: list[Message]) -> str:
     """Return what somebody wrote, without what they quote."""
-    for part in kept:
-        if part.get_content_type() == "text/plain" and not part.get_filename():
-            lines: list[str] = []
-            for line in _bytes(part).decode()[: LONGEST_TEXT * 2].splitlines():
-                if QUOTES.match(line.strip()):
-                    break
-                lines.append("".join(one for one in line if one.isprintable()))
-            return "\n".join(lines).strip()[:LONGEST_TEXT]
+    for kind in ("text/plain", "text/html"):
+        for part in kept:
+            if part.get_content_type() == kind and not part.get_filename():
+                text = _bytes(part).decode()[: LONGEST_TEXT * 10]
+                if kind == "text/html":
+                    text = unescape(TAGS.sub(" ", BREAKS.sub("\n", HIDDEN.sub("", text))))
+                if said := _unquoted(text):
+                    return said
     return ""
+
+
+def _unquoted(text: str) -> str:
+    lines: list[str] = []
+    for line in text[: LONGEST_TEXT * 2].splitlines():
+        if QUOTES.match(line.strip()):
+            break
+        lines.append("".join(one for one in line if one.isprintable()))
+    return "\n".join(lines).strip()[:LONGEST_TEXT]
 
 
 def _report(message: Message, kept: list[Message]) -> Report | None:
@@ -226,7 +239,9 @@ def _authentication(message: Message, authserv_id: str) -> str:
 
 
 def _header(message: Message, name: str) -> str:
-    return " ".join(str(message.get(name, ""))[:LONGEST_HEADER].split())
+    text = " ".join(str(message.get(name, ""))[:LONGEST_HEADER].split())
+    clean = text.encode("utf-8", "replace").decode("utf-8", "replace")
+    return "".join(letter for letter in clean if letter.isprintable())
 
 
 def _decoded(text: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from confbridge import clock
-from confbridge.database import Base, UTCDateTime
+from confbridge.database import Base, UTCDateTime, Words
 from confbridge.domain.capacity import Quality
 from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
@@ -280,6 +280,8 @@ class Attendee(Standing, Base):
     quality: Mapped[str] = mapped_column(default=Quality.HD)
     everywhere: Mapped[bool] = mapped_column(default=True)  # False: to single occurrences only
     invited: Mapped[bool] = mapped_column(default=True)  # False once taken off the list
+    # Who receives for it besides, in this meeting alone: whose answer was taken as its own.
+    also: Mapped[frozenset[str]] = mapped_column(Words, default=frozenset())
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its page was opened
     away_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # an out-of-office came back
 

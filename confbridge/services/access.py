@@ -190,19 +190,23 @@ def mails(account: Account) -> Select[Mail]:
     )
 
 
-def reply(account: Account, number: int) -> Reply:
-    """Return a reply that waits for a decision, to who may change its meeting, which is locked.
+def reply(account: Account, uid: str, number: int) -> Reply:
+    """Return a reply to a meeting, to who may change that; the meeting is locked.
 
     Raises NotFound, NotAllowed.
     """
-    asked = select(Meeting.uid).join(Reply, Reply.meeting_id == Meeting.id)
-    uid = db.session.scalar(asked.where(Reply.id == number, meeting_is_visible(account)))
-    if uid is None:
+    about = meeting(account, uid, to_change=True)
+    asked = (
+        select(Reply)
+        .where(Reply.id == number, Reply.meeting_id == about.id)
+        .options(
+            joinedload(Reply.meeting), joinedload(Reply.attendee), joinedload(Reply.occurrence)
+        )
+    )
+    found = db.session.scalar(asked)
+    if found is None:
         raise NotFound(Phrase("There is no such reply."))
-    meeting(account, uid, to_change=True)
-    found = select(Reply).where(Reply.id == number)
-    found = found.options(joinedload(Reply.meeting), joinedload(Reply.attendee))
-    return db.session.scalars(found.options(joinedload(Reply.occurrence))).one()
+    return found
 
 
 def task(account: Account, number: int) -> Task:

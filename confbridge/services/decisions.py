@@ -59,6 +59,8 @@ def decide(row: Reply, wanted: Decision, *, by: Account) -> None:
     Raises Conflict if it was decided already, Invalid, and Clash where what it
     would take is taken.
     """
+    if row.state == ReplyState.OUTDATED:
+        raise Conflict(Phrase("The meeting has been changed since; this was about an earlier one."))
     if row.state != ReplyState.WAITING:
         raise Conflict(Phrase("This has been decided already."))
     row.decided_at, row.decided_by = clock.now(), by.email
@@ -90,15 +92,16 @@ def _accept(row: Reply, wanted: Decision, *, by: Account) -> None:
         attendee = replies.of_endpoint(row.meeting, wanted.endpoint)
         row.attendee_id, row.attendee = attendee.id, attendee
     seat = _seat(row)
+    replies.check_open(seat)
     if row.why == Why.SUBSTITUTE:
         substitutes.agree(row, seat, by=by)
         return
     if row.why == Why.STRANGER:
+        seat.attendee.also |= {row.person}
         invitations.invite_stranger(row, seat.attendee, by=by)
     row.partstat = wanted.partstat or row.partstat
     if row.partstat in {"", Partstat.NEEDS_ACTION}:
         raise Invalid(partstat=Phrase("Choose an answer."))
-    replies.check_open(seat)
     replies.count(seat, replies.said_of(row))
 
 

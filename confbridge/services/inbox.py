@@ -38,6 +38,7 @@ from confbridge.services.itip_replies import Verdict
 LEASE = timedelta(seconds=30)
 FROM_ORGANIZER = {Method.REQUEST, Method.CANCEL, Method.ADD, Method.PUBLISH, Method.DECLINECOUNTER}
 FROM_ATTENDEE = {Method.REPLY, Method.COUNTER, Method.REFRESH}
+MOST_PARTS = 60  # of a series with many occurrences answered one by one
 GRAVEST = [  # of several parts of one mail: what has to be seen first
     *(Outcome.QUEUE, Outcome.QUARANTINE, Outcome.EFFECT, Outcome.REPEATED, Outcome.IGNORED),
 ]
@@ -177,9 +178,11 @@ def boxes() -> Sequence[Mailbox]:
 
 
 def _verdicts(arrival: Arrival, *, holding: bool) -> list[Verdict]:
-    if arrival.message_id and db.session.scalar(
-        select(Received.id).where(Received.message_id == arrival.message_id).limit(1)
-    ):
+    worked_on = select(Received.id).where(
+        Received.message_id == arrival.message_id,
+        Received.outcome.in_([Outcome.EFFECT, Outcome.QUEUE, Outcome.IGNORED]),
+    )
+    if arrival.message_id and db.session.scalar(worked_on.limit(1)):
         return [Verdict(Outcome.REPEATED, "same_message")]
     if arrival.sender == parseaddr(config.in_force().mail_from)[1].lower():
         return [Verdict(Outcome.IGNORED, "our_own")]
@@ -190,7 +193,11 @@ def _verdicts(arrival: Arrival, *, holding: bool) -> list[Verdict]:
         for raw in arrival.calendars
         for verdict in _of_calendar(raw, arrival, holding=holding)
     ]
-    return found or [_without_calendar(arrival)]
+    if found and not all(one.why == "claims_to_organize" for one in found):
+        return found
+    # Words beside our own invitation, which their program has sent back with them.
+    words = _without_calendar(arrival)
+    return found if found and words.outcome == Outcome.QUARANTINE else [words]
 
 
 def _of_calendar(raw: bytes, arrival: Arrival, *, holding: bool) -> list[Verdict]:
@@ -198,6 +205,8 @@ def _of_calendar(raw: bytes, arrival: Arrival, *, holding: bool) -> list[Verdict
         parts = itip_reading.parts(raw, config.in_force().zone)
     except Unusable as error:
         return [Verdict(Outcome.QUARANTINE, str(error))]
+    if len(parts) > MOST_PARTS:
+        return [Verdict(Outcome.QUARANTINE, "too_many_parts")]
     return [_of_part(part, arrival, holding=holding) for part in parts]
 
 
@@ -247,7 +256,7 @@ def _without_calendar(arrival: Arrival) -> Verdict:
     """Put words before the secretary; of an out-of-office only note that there was one."""
     mail = _mail_meant(arrival)
     attendee = db.session.get(Attendee, mail.attendee_id) if mail and mail.attendee_id else None
-    if mail is None or attendee is None:
+    if mail is None or attendee is None or not attendee.invited:
         return Verdict(Outcome.QUARANTINE, "about_what")
     letter = db.session.get_one(Letter, mail.letter_id)
     if arrival.is_away or arrival.is_automatic:
@@ -263,7 +272,7 @@ def _without_calendar(arrival: Arrival) -> Verdict:
     itip_replies.suggest(
         meeting,
         attendee,
-        letter,
+        mail,
         itip_replies.Words(
             partstat=rsvp.worded(arrival.text),
             text=arrival.text,

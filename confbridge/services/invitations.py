@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from confbridge import clock
 from confbridge.database import db
@@ -28,10 +28,16 @@ from confbridge.models import (
     Occurrence,
     OccurrenceAnswer,
     Reply,
+    ReplyState,
+    Standing,
 )
-from confbridge.services import audit, demands, outbox
+from confbridge.services import audit, demands, outbox, tasks
 from confbridge.services.outbox import Person, Telling
 
+KINDS = {
+    MeetingState.POSTPONED.value: LetterKind.POSTPONED,
+    MeetingState.CANCELLED.value: LetterKind.CANCELLED,
+}
 REMINDER_PAUSE = timedelta(minutes=10)
 JUST_SENT = Phrase("They were reminded a moment ago. Give them some time.")
 
@@ -113,18 +119,10 @@ def open_answers(
     Who stood in for them is no longer invited, and told so with this `sequence`.
     """
     sequence = meeting.sequence if sequence is None else sequence
+    _leave_undecided(meeting, attendees, occurrence)
     if occurrence is None or not meeting.repeats:
         for attendee in attendees:
-            _release_substitutes(
-                Telling(
-                    meeting=meeting,
-                    kind=LetterKind.WITHDRAWN,
-                    contact=contact_of(meeting.organizer),
-                    sequence=sequence,
-                ),
-                attendee,
-                attendee.substitutes,
-            )
+            release_substitutes(meeting, attendee, attendee, sequence=sequence)
             attendee.open_answer(sequence)
         if meeting.repeats:
             forget_answers(meeting.occurrences)
@@ -137,24 +135,50 @@ def open_answers(
             one = OccurrenceAnswer(attendee_id=attendee.id, occurrence_id=occurrence.id)
             db.session.add(one)
         else:
-            telling = Telling(
-                meeting=meeting,
-                kind=LetterKind.WITHDRAWN,
-                contact=contact_of(meeting.organizer),
-                occurrence=occurrence,
-                sequence=sequence,
-            )
-            _release_substitutes(telling, attendee, one.substitutes)
+            release_substitutes(meeting, attendee, one, sequence=sequence)
         one.open_answer(sequence)
 
 
-def _release_substitutes(telling: Telling, attendee: Attendee, substitutes: Sequence[str]) -> None:
+def _leave_undecided(
+    meeting: Meeting, attendees: Sequence[Attendee], occurrence: Occurrence | None = None
+) -> None:
+    """Let nobody decide any more about what was said to another time, or to what is off."""
+    numbers = [one.id for one in attendees]
+    past = update(Reply).where(
+        Reply.meeting_id == meeting.id,
+        Reply.state == ReplyState.WAITING,
+        Reply.attendee_id.in_(numbers) | Reply.attendee_id.is_(None),
+    )
+    if occurrence is not None and meeting.repeats:
+        past = past.where(Reply.occurrence_id == occurrence.id)
+    db.session.execute(past.values(state=ReplyState.OUTDATED))
+
+
+def release_substitutes(
+    meeting: Meeting,
+    attendee: Attendee,
+    standing: Standing,
+    *,
+    keep: Sequence[str] = (),
+    sequence: int | None = None,
+) -> None:
+    """Send a CANCEL to who stood in and does so no longer; all but the first ones, to `keep`."""
     before, people = attendee.endpoint.email, []
-    for email in substitutes:
-        people.append(outbox.substitute(attendee, email, before, Partstat.NEEDS_ACTION))
+    for email in standing.substitutes:
+        if email not in keep:
+            people.append(outbox.substitute(attendee, email, before, Partstat.NEEDS_ACTION))
         before = email
-    if people:
-        outbox.add(telling, [], people=people)
+    if not people:
+        return
+    about = standing.occurrence_id if isinstance(standing, OccurrenceAnswer) else None
+    telling = Telling(
+        meeting=meeting,
+        kind=LetterKind.WITHDRAWN,
+        contact=contact_of(meeting.organizer),
+        occurrence=next((one for one in meeting.occurrences if one.id == about), None),
+        sequence=sequence,
+    )
+    outbox.add(telling, [], people=people)
 
 
 def forget_answers(occurrences: Sequence[Occurrence]) -> None:
@@ -183,10 +207,13 @@ def remind(meeting: Meeting, only: Attendee | None = None, *, by: Account) -> in
 
     Raises Conflict.
     """
+    asked = [only] if only is not None else meeting.attendees
+    apart = _silent_apart(meeting)
     silent = [
         one
-        for one in meeting.attendees
-        if one.partstat == Partstat.NEEDS_ACTION and only in {None, one}
+        for one in asked
+        if (one.everywhere and one.partstat == Partstat.NEEDS_ACTION)
+        or any(one.id in some for some in apart.values())
     ]
     if not silent:
         raise Conflict(Phrase("Everybody has answered."))
@@ -197,12 +224,34 @@ def remind(meeting: Meeting, only: Attendee | None = None, *, by: Account) -> in
         last = outbox.last_written(meeting, LetterKind.REMINDER)
         if last and clock.now() - last < REMINDER_PAUSE:
             raise Conflict(JUST_SENT)
-    _send(meeting, LetterKind.REMINDER, [one for one in silent if one.everywhere], by=by)
-    singles = [one for one in silent if not one.everywhere]
-    if singles and meeting.repeats:
-        _send_singles(meeting, LetterKind.REMINDER, singles, by=by)
+    whole = [one for one in silent if one.everywhere and one.partstat == Partstat.NEEDS_ACTION]
+    _send(meeting, LetterKind.REMINDER, whole, by=by)
+    for occurrence in meeting.occurrences:
+        some = [one for one in silent if one.id in apart.get(occurrence.id, ())]
+        _send(meeting, LetterKind.REMINDER, some, by=by, occurrence=occurrence)
     audit.record(by.email, "reminded", f"meeting {meeting.uid}", str(len(silent)))
     return len(silent)
+
+
+def _silent_apart(meeting: Meeting) -> dict[int, set[int]]:
+    """Return who still has to answer to single occurrences: attendees' ids by the occurrence's.
+
+    Who comes to that one alone, and who was asked anew because it was moved alone.
+    """
+    if not meeting.repeats:
+        return {}
+    now = clock.now()
+    ahead = [
+        one for one in meeting.occurrences if one.state == MeetingState.SCHEDULED and one.ends > now
+    ]
+    said, members = demands.said_apart(meeting, ahead), demands.members(ahead)
+    found: dict[int, set[int]] = {}
+    for one in ahead:
+        for each in meeting.attendees:
+            answer = said[one.id].get(each.id, "" if each.everywhere else each.partstat)
+            if each.endpoint_id in members[one.id] and answer == Partstat.NEEDS_ACTION:
+                found.setdefault(one.id, set()).add(each.id)
+    return found
 
 
 def resend(
@@ -302,6 +351,9 @@ def withdraw(
 ) -> None:
     """Send a CANCEL to those taken off the list, and to them alone (S8)."""
     meeting.sequence += 1
+    if occurrence is None:
+        _leave_undecided(meeting, attendees)
+        tasks.settle_all(meeting, attendees)
     _send(meeting, LetterKind.WITHDRAWN, attendees, by=by, occurrence=occurrence)
 
 
@@ -314,8 +366,10 @@ def withdraw_single(
 
 
 def call_off(meeting: Meeting, reason: str, *, by: Account) -> None:
-    """Send all a CANCEL (S9)."""
+    """Send all a CANCEL (S9); nothing is left to decide or to look after."""
     meeting.sequence += 1
+    _leave_undecided(meeting, meeting.attendees)
+    tasks.settle_all(meeting)
     kind, contact = LetterKind.CANCELLED, contact_of(by)
     _tell(Telling(meeting=meeting, kind=kind, contact=contact, reason=reason), meeting.attendees)
 
@@ -386,7 +440,9 @@ def offer(meeting: Meeting, occurrence: Occurrence, *, until: datetime) -> None:
 def current(meeting: Meeting, attendee: Attendee) -> bytes:
     """Return what an attendee's calendar should have of the meeting now: one object (S2)."""
     telling = Telling(
-        meeting=meeting, kind=LetterKind.INVITATION, contact=contact_of(meeting.organizer)
+        meeting=meeting,
+        kind=KINDS.get(meeting.state, LetterKind.INVITATION),
+        contact=contact_of(meeting.organizer),
     )
     now = clock.now()
     moved = [

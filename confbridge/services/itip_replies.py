@@ -30,7 +30,7 @@ from confbridge.models import (
     ReplyState,
     Why,
 )
-from confbridge.services import invitations, links, replies, substitutes
+from confbridge.services import demands, invitations, links, replies, substitutes
 from confbridge.services.replies import Said, Seat
 
 ANSWERS = {
@@ -90,7 +90,9 @@ def work_on(meeting: Meeting, part: Part, arrival: Arrival, *, holding: bool) ->
         return ended(Outcome.QUARANTINE, "no_stamp")
     if part.sequence > meeting.sequence:
         return ended(Outcome.QUARANTINE, "unknown_version")
-    meant = _meant(meeting, part)
+    meant = [one for one in _meant(meeting, part) if _is_invited_to(speaker, one)]
+    if not meant and speaker.attendee and part.sequence < speaker.attendee.asked:
+        meant = [None]  # a date that the series had before it was moved: outdated, not unknown
     if not meant:
         return ended(Outcome.IGNORED, "no_such_occurrence")  # R6
     if part.method == Method.COUNTER:
@@ -117,7 +119,9 @@ def _speaker(meeting: Meeting, part: Part, arrival: Arrival) -> Speaker | None:
 
     Of several who are named, some clients repeat them all, it is who has sent it.
     """
-    people = part.attendees or ((Who(address=arrival.sender),) if arrival.sender else ())
+    named = {one.address for one in part.attendees}
+    people = [one for one in part.attendees if one.delegated_from not in named]
+    people = people or [Who(address=arrival.sender)] * bool(arrival.sender)
     chains = _chains(meeting, part)
     speakers = [_known(meeting, who, arrival, chains) for who in people]
     if len(speakers) == 1:
@@ -139,12 +143,10 @@ def _chains(meeting: Meeting, part: Part) -> dict[int, list[str]]:
 def _known(
     meeting: Meeting, who: Who, arrival: Arrival, chains: Mapping[int, Sequence[str]]
 ) -> Speaker:
-    attendee, depth = _attendee_at(meeting, who.address, chains)
+    attendee, depth = _attendee_at(meeting, who.address, chains, arrival)
     if attendee is None:
         return Speaker(who=who, attendee=None, depth=0, proof="")
-    own = {attendee.endpoint.email.lower(), *map(str.lower, attendee.endpoint.recipients)}
-    if depth:
-        own = {who.address}
+    own = {who.address} if depth else _addresses(attendee)
     proof = ""
     if _has_token(arrival, attendee, who.address if depth else ""):
         proof = "token"
@@ -157,27 +159,31 @@ def _known(
     return Speaker(who=who, attendee=attendee, depth=depth, proof=proof)
 
 
+def _addresses(attendee: Attendee) -> set[str]:
+    """Return the addresses that receive for an attendee, in small letters."""
+    endpoint = attendee.endpoint
+    return set(map(str.lower, {endpoint.email, *endpoint.recipients, *attendee.also}))
+
+
 def _attendee_at(
-    meeting: Meeting, address: str, chains: Mapping[int, Sequence[str]]
+    meeting: Meeting,
+    address: str,
+    chains: Mapping[int, Sequence[str]],
+    arrival: Arrival | None = None,
 ) -> tuple[Attendee | None, int]:
-    """Return whose address it is: an endpoint's, a substitute's agreed to, or one written to."""
-    for attendee in meeting.attendees:
-        endpoint = attendee.endpoint
-        if address in {endpoint.email.lower(), *map(str.lower, endpoint.recipients)}:
-            return attendee, 0
+    """Return whose address it is, an endpoint's or that of a substitute agreed to.
+
+    Several endpoints may have one address: then the token of the mail says which.
+    """
+    found = [one for one in meeting.attendees if address in _addresses(one)]
+    if len(found) > 1 and arrival is not None:
+        found.sort(key=lambda one: not _has_token(arrival, one, ""))
+    if found:
+        return found[0], 0
     for attendee in meeting.attendees:
         if address in chains[attendee.id]:
             return attendee, chains[attendee.id].index(address) + 1
-    asked = (
-        select(Mail.attendee_id)
-        .join(Letter, Letter.id == Mail.letter_id)
-        .where(Letter.meeting_id == meeting.id, Mail.recipient == address)
-        .where(Mail.attendee_id.is_not(None), Mail.delegated_from == "")
-        .order_by(Mail.id.desc())
-        .limit(1)
-    )
-    number = db.session.scalar(asked)
-    return next((one for one in meeting.attendees if one.id == number), None), 0
+    return None, 0
 
 
 def _has_token(arrival: Arrival, attendee: Attendee, address: str) -> bool:
@@ -200,6 +206,12 @@ def _meant(meeting: Meeting, part: Part) -> Sequence[Occurrence | None]:
     return [one for one in meeting.occurrences if one.original == part.recurrence_id]
 
 
+def _is_invited_to(speaker: Speaker, one: Occurrence | None) -> bool:
+    if one is None or speaker.attendee is None:
+        return True
+    return speaker.attendee.endpoint_id in demands.members([one])[one.id]
+
+
 def _reply(talk: Talk, *, holding: bool) -> tuple[Outcome, str]:  # noqa: PLR0911
     meeting, speaker = talk.meeting, talk.speaker
     said = _said(talk)
@@ -209,17 +221,12 @@ def _reply(talk: Talk, *, holding: bool) -> tuple[Outcome, str]:  # noqa: PLR091
             return Outcome.QUEUE, "stranger"
         return Outcome.REPEATED, "same_answer"
     seat = Seat(meeting, speaker.attendee, talk.occurrence)
-    if _is_kept(said.key):
+    doubt = _doubt(seat, speaker, said)
+    if _is_kept(said.key, but_unverified=not doubt):
         return Outcome.REPEATED, "same_answer"  # R18
-    if not speaker.proof:
-        replies.evidence(seat, said, ReplyState.WAITING, Why.UNVERIFIED)  # R10
-        return Outcome.QUEUE, "unverified"
-    if said.stamped > clock.now() + MOST_AHEAD:
-        # A clock that is wrong: no other answer could ever follow this one.
+    if doubt:
         replies.evidence(seat, said, ReplyState.WAITING, Why.UNVERIFIED)
-        return Outcome.QUEUE, "wrong_clock"
-    if said.substitute_email and _goes_in_circles(seat, said):
-        return Outcome.QUARANTINE, "delegation_in_circles"
+        return Outcome.QUEUE, doubt
     if not _is_open(seat):
         replies.evidence(seat, said, ReplyState.OUTDATED)
         return Outcome.IGNORED, "not_open"
@@ -236,6 +243,17 @@ def _reply(talk: Talk, *, holding: bool) -> tuple[Outcome, str]:  # noqa: PLR091
     if row.state == ReplyState.WAITING:
         return Outcome.QUEUE, "substitute"
     return Outcome.EFFECT, row.state
+
+
+def _doubt(seat: Seat, speaker: Speaker, said: Said) -> str:
+    """Return why somebody has to look at it before it counts; "" if nothing speaks against it."""
+    if not speaker.proof:
+        return "unverified"  # R10
+    if said.stamped > clock.now() + MOST_AHEAD:
+        return "wrong_clock"  # no other answer could ever follow this one
+    if said.substitute_email and _goes_in_circles(seat, said):
+        return "delegation_in_circles"
+    return ""
 
 
 def _said(talk: Talk) -> Said:
@@ -284,8 +302,12 @@ def _key(meeting: Meeting, occurrence: Occurrence | None, part: Part, who: Who) 
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-def _is_kept(key: str) -> bool:
-    return db.session.scalar(select(Reply.id).where(Reply.key == key)) is not None
+def _is_kept(key: str, *, but_unverified: bool = False) -> bool:
+    """Say whether it has come before; an unverified copy does not stand in the way of a proven."""
+    asked = select(Reply.id).where(Reply.key == key)
+    if but_unverified:
+        asked = asked.where(~((Reply.state == ReplyState.WAITING) & (Reply.why == Why.UNVERIFIED)))
+    return db.session.scalar(asked) is not None
 
 
 def _is_open(seat: Seat) -> bool:
@@ -298,7 +320,7 @@ def _is_open(seat: Seat) -> bool:
 
 
 def _goes_in_circles(seat: Seat, said: Said) -> bool:
-    chain = replies.standing_of(seat).substitutes
+    chain = replies.current(seat).substitutes
     attendee, _ = _attendee_at(
         seat.meeting,
         said.substitute_email,
@@ -331,7 +353,7 @@ def _refresh(meeting: Meeting, speaker: Speaker, arrival: Arrival) -> tuple[Outc
     return Outcome.EFFECT, "refreshed"
 
 
-def _counter(talk: Talk) -> tuple[Outcome, str]:
+def _counter(talk: Talk) -> tuple[Outcome, str]:  # noqa: PLR0911
     """Put another time before the secretary; nothing is changed by it (R12)."""
     part, meeting, attendee = talk.part, talk.meeting, talk.speaker.attendee
     one = talk.occurrence or meeting.occurrence
@@ -348,9 +370,12 @@ def _counter(talk: Talk) -> tuple[Outcome, str]:
         _propose(replies.evidence_of_stranger(meeting, talk.occurrence, said), part)
         return Outcome.QUEUE, "stranger"
     seat = Seat(meeting, attendee, talk.occurrence)
-    row = replies.evidence(seat, said, ReplyState.WAITING, Why.COUNTER)
+    doubt = _doubt(seat, speaker, said)
+    row = replies.evidence(seat, said, ReplyState.WAITING, Why.UNVERIFIED if doubt else Why.COUNTER)
     _propose(row, part)
-    if said.sequence < replies.standing_of(seat).asked or not _is_open(seat):
+    if doubt:
+        return Outcome.QUEUE, doubt
+    if said.sequence < replies.current(seat).asked or not _is_open(seat):
         row.state = ReplyState.OUTDATED
         return Outcome.EFFECT, "outdated"
     _only_the_last(seat)
@@ -368,7 +393,7 @@ def _only_the_last(seat: Seat) -> None:
     asked = select(Reply).where(
         Reply.attendee_id == seat.attendee.id,
         Reply.occurrence_id == (seat.about.id if seat.about else None),
-        Reply.kind == ReplyKind.COUNTER,
+        Reply.why == Why.COUNTER,
         Reply.state == ReplyState.WAITING,
     )
     waiting = sorted(
@@ -379,11 +404,14 @@ def _only_the_last(seat: Seat) -> None:
     db.session.execute(past.values(state=ReplyState.EARLIER, why=""))
 
 
-def suggest(meeting: Meeting, attendee: Attendee, letter: Letter, words: Words) -> None:
+def suggest(meeting: Meeting, attendee: Attendee, mail: Mail, words: Words) -> None:
     """Put an answer in plain words before the secretary."""
     if _is_kept(words.key):
         return
+    letter = mail.letter
     one = next((one for one in meeting.occurrences if one.id == letter.occurrence_id), None)
+    seat = Seat(meeting, attendee, one)
+    chain = replies.current(seat).substitutes
     answer = Answer.model_construct(
         partstat=words.partstat or Partstat.NEEDS_ACTION,
         comment=words.text,
@@ -396,9 +424,10 @@ def suggest(meeting: Meeting, attendee: Attendee, letter: Letter, words: Words) 
         via=Via.MAIL,
         person=words.arrival.sender,
         sequence=letter.sequence,
+        depth=chain.index(mail.recipient) + 1 if mail.recipient in chain else 0,
         stamped=clock.now(),
         key=words.key,
         message_id=words.arrival.message_id,
         authentication=words.arrival.authentication,
     )
-    replies.evidence(Seat(meeting, attendee, one), said, ReplyState.WAITING, Why.TEXT)
+    replies.evidence(seat, said, ReplyState.WAITING, Why.TEXT)

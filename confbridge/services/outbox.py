@@ -15,7 +15,7 @@ from confbridge.database import db
 from confbridge.domain.interval import Interval
 from confbridge.domain.rsvp import Partstat
 from confbridge.errors import Conflict, MailError, Phrase
-from confbridge.mail.compose import Copy
+from confbridge.mail.compose import PLAIN, Copy
 from confbridge.models import (
     Account,
     Attendee,
@@ -27,8 +27,9 @@ from confbridge.models import (
     Occurrence,
     OccurrenceAnswer,
     Reservation,
+    TaskKind,
 )
-from confbridge.services import access, audit, links
+from confbridge.services import access, audit, links, tasks
 
 LEASE = timedelta(minutes=1)  # of a batch; longer than the slowest mail server is waited for
 BATCH = 20
@@ -100,7 +101,8 @@ def add(
     letter = _letter(telling)
     db.session.add(letter)
     db.session.flush()
-    if letter.sequence or telling.kind != LetterKind.INVITATION:
+    is_first = not letter.sequence and telling.kind == LetterKind.INVITATION
+    if not is_first and telling.kind not in PLAIN:
         _supersede(letter, to)
     absent = _absences(telling) if letter.rrule else {}
     chains = _chains(telling, to)
@@ -137,7 +139,8 @@ def _chains(telling: Telling, to: Sequence[Attendee]) -> dict[int, list[str]]:
 def _recipients(attendee: Attendee, telling: Telling, substitutes: Sequence[str]) -> list[Person]:
     """Return who receives for an attendee: its own address, the others, and who stands in."""
     endpoint = attendee.endpoint
-    addresses = [endpoint.email, *sorted(endpoint.recipients - {endpoint.email})]
+    others = (endpoint.recipients | attendee.also) - {endpoint.email}
+    addresses = [endpoint.email, *sorted(others)]
     role, partstat = attendee.role, telling.partstat or attendee.partstat
     found = [
         Person(
@@ -331,7 +334,9 @@ def preview(telling: Telling, attendee: Attendee) -> Copy:
 
 def sent(mail_id: int) -> None:
     """Record that the mail server has taken it: it is never sent again."""
-    taken = update(Mail).where(Mail.id == mail_id)
+    # A report that it came back may have been quicker.
+    unsent = (MailState.QUEUED, MailState.SUPERSEDED)
+    taken = update(Mail).where(Mail.id == mail_id, Mail.state.in_(unsent))
     now = clock.now()
     db.session.execute(taken.values(state=MailState.SENT, due=None, sent_at=now, trouble=""))
 
@@ -343,6 +348,10 @@ def not_sent(dispatch: Dispatch, error: MailError) -> None:
     ours = ours.where(Mail.state == MailState.QUEUED)
     if error.permanent or dispatch.tries >= MOST_TRIES:
         db.session.execute(ours.values(state=MailState.FAILED, due=None, trouble=str(error)))
+        mail = db.session.get_one(Mail, dispatch.mail_id)
+        attendee = db.session.get(Attendee, mail.attendee_id) if mail.attendee_id else None
+        if attendee is not None and attendee.invited:
+            tasks.add(attendee, TaskKind.BOUNCED, f"{mail.recipient}: {error}")
     else:
         wait = min(FIRST_RETRY * 2 ** (dispatch.tries - 1), LONGEST_RETRY)
         db.session.execute(ours.values(due=clock.now() + wait, trouble=str(error)))
@@ -448,6 +457,6 @@ def _supersede(letter: Letter, attendees: Sequence[Attendee]) -> None:
     db.session.execute(
         update(Mail)
         .where(Mail.attendee_id.in_([one.id for one in attendees]), Mail.state.in_(unsent))
-        .where(Mail.letter_id.in_(same))
+        .where(Mail.letter_id.in_(same), Mail.delegated_from == "")
         .values(state=MailState.SUPERSEDED, due=None)
     )

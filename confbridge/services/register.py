@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.orm import joinedload
 
 from confbridge import clock, config
@@ -20,7 +20,16 @@ from confbridge.domain.rsvp import Partstat
 from confbridge.domain.search import folded
 from confbridge.errors import Invalid, Phrase
 from confbridge.inputs.meetings import Invitee, MeetingDraft
-from confbridge.models import Account, Attendee, Endpoint, Exdate, Meeting, Occurrence, Organisation
+from confbridge.models import (
+    Account,
+    Attendee,
+    Endpoint,
+    Exdate,
+    Meeting,
+    Occurrence,
+    OccurrenceAnswer,
+    Organisation,
+)
 from confbridge.services import leaders
 
 PROVISIONAL = "D-"  # begins the number of a draft, which is not in the register yet
@@ -158,6 +167,9 @@ def invited_again(meeting: Meeting, invitee: Invitee, endpoint: Endpoint) -> Att
     attendee.role, attendee.ports = invitee.role, invitee.ports
     attendee.quality = invitee.quality or Quality(endpoint.quality)
     attendee.open_answer(meeting.sequence)
+    attendee.also = frozenset()
+    apart = delete(OccurrenceAnswer).where(OccurrenceAnswer.attendee_id == attendee.id)
+    db.session.execute(apart)
     return attendee
 
 

@@ -178,15 +178,17 @@ def record(seat: Seat, answer: Answer, *, via: Via, by: str) -> None:
         raise Invalid(partstat=Phrase("Choose an answer."))
     if answer.partstat is Partstat.DELEGATED and not answer.substitute:
         raise Invalid(substitute=Phrase("Say who comes instead."))
-    standing = standing_of(seat)
+    standing = current(seat)
     stamped = clock.now()
-    if standing.said_stamp and standing.said_sequence == seat.meeting.sequence:
+    if standing.said_stamp:  # the last word, whatever the clock of a calendar says
         stamped = max(stamped, standing.said_stamp + timedelta(microseconds=1))
     said = Said(
         answer=answer,
         via=via,
         person=by,
-        sequence=seat.meeting.sequence,
+        # Not the meeting's: that may be of a change which did not concern this endpoint, whose
+        # calendar therefore answers with a lower one later on.
+        sequence=max(standing.asked, standing.said_sequence),
         depth=len(standing.substitutes),
         stamped=stamped,
         key=uuid.uuid4().hex,
@@ -214,11 +216,11 @@ def count(seat: Seat, said: Said) -> Reply:
     if known is not None and known.state != ReplyState.WAITING:
         return known
     row = known or evidence(seat, said, ReplyState.COUNTED)
-    standing = standing_of(seat)
-    verdict = rsvp.judged(said.order, standing.order, asked=standing.asked)
+    verdict = _judged(seat, said)
     if verdict is not Verdict.COUNTS:
-        row.state = STATES[verdict]
+        row.state, row.why = STATES[verdict], ""
         return row
+    standing = standing_of(seat)
     _outrun(seat)
     row.state = ReplyState.COUNTED
     _write(standing, said, late=is_late(seat))
@@ -235,6 +237,16 @@ def count(seat: Seat, said: Said) -> Reply:
         f"{seat.attendee.endpoint.code} {standing.partstat} {said.via}",
     )
     return row
+
+
+def _judged(seat: Seat, said: Said) -> Verdict:
+    """Say what an answer is worth; who has handed over to a substitute has no say meanwhile."""
+    standing = current(seat)
+    own = standing is not seat.attendee or seat.about is None
+    verdict = rsvp.judged(said.order, standing.order if own else None, asked=standing.asked)
+    if verdict is Verdict.COUNTS and said.depth < len(standing.substitutes):
+        return Verdict.EARLIER
+    return verdict
 
 
 def would_take(seat: Seat, said: Said) -> bool:
@@ -312,7 +324,19 @@ def _row(meeting: Meeting, said: Said) -> Reply:
 
 
 def standing_of(seat: Seat) -> Standing:
-    """Return what counts for this seat at present; one occurrence gets a standing of its own."""
+    """Return what counts for this seat, to be changed: one occurrence gets its own."""
+    found = current(seat)
+    if seat.about is not None and found is seat.attendee:
+        found = OccurrenceAnswer(attendee_id=seat.attendee.id, occurrence_id=seat.about.id)
+        found.open_answer(seat.attendee.asked)
+        found.chain = seat.attendee.chain
+        db.session.add(found)
+        db.session.flush()
+    return found
+
+
+def current(seat: Seat) -> Standing:
+    """Return what counts for this seat, that to the series while nothing else was said to one."""
     if seat.about is None:
         return seat.attendee
     found = db.session.scalar(
@@ -321,12 +345,7 @@ def standing_of(seat: Seat) -> Standing:
             OccurrenceAnswer.attendee_id == seat.attendee.id,
         )
     )
-    if found is None:
-        found = OccurrenceAnswer(attendee_id=seat.attendee.id, occurrence_id=seat.about.id)
-        found.open_answer(seat.attendee.asked)
-        db.session.add(found)
-        db.session.flush()
-    return found
+    return seat.attendee if found is None else found
 
 
 def standings(meeting: Meeting, occurrence: Occurrence) -> dict[int, Standing]:
@@ -359,6 +378,26 @@ def history(attendee: Attendee, *, limit: int = 50) -> Sequence[Reply]:
     return db.session.scalars(asked.order_by(Reply.at.desc(), Reply.id.desc()).limit(limit)).all()
 
 
+def said_in_time(meeting: Meeting, occurrence: Occurrence) -> dict[int, Reply]:
+    """Return the last answer of each endpoint before the list was closed, by the attendee's id."""
+    about = occurrence.id if meeting.repeats else None
+    asked = select(Reply).where(
+        Reply.meeting_id == meeting.id,
+        Reply.late.is_(False),
+        Reply.state.in_([ReplyState.COUNTED, ReplyState.EARLIER, ReplyState.ACCEPTED]),
+        Reply.occurrence_id.is_(None) | (Reply.occurrence_id == about),
+        Reply.kind != ReplyKind.COUNTER,
+    )
+    standing = standings(meeting, occurrence)
+    found: dict[int, Reply] = {}
+    order = Reply.sequence, Reply.depth, Reply.stamped, Reply.key
+    for row in db.session.scalars(asked.order_by(Reply.occurrence_id.is_not(None), *order)):
+        who = standing.get(row.attendee_id or 0)
+        if who is not None and row.sequence >= who.asked:
+            found[row.attendee_id or 0] = row
+    return found
+
+
 def is_late(seat: Seat) -> bool:
     """Say whether the list of who comes is frozen already."""
     one = seat.about or seat.meeting.occurrence
@@ -369,13 +408,14 @@ def _write(standing: Standing, said: Said, *, late: bool) -> None:
     answer = said.answer
     comes = answer.partstat is not Partstat.DECLINED
     standing.partstat, standing.comment = answer.partstat, answer.comment
-    standing.delegates = answer.delegates if comes else ""
-    standing.headcount = answer.headcount if comes else None
+    if said.via != Via.MAIL or not comes:  # a calendar cannot say who comes: what was said stays
+        standing.delegates = answer.delegates if comes else ""
+        standing.headcount = answer.headcount if comes else None
     standing.via, standing.person, standing.answered_at = said.via, said.person, clock.now()
     standing.late = late
     standing.said_sequence, standing.said_depth = said.sequence, said.depth
     standing.said_stamp, standing.said_key = said.stamped, said.key
-    if said.depth and answer.partstat is not Partstat.DELEGATED:
+    if said.depth and not answer.substitute and answer.partstat is not Partstat.DELEGATED:
         return  # who stands in stays who it is
     standing.substitute = answer.substitute if comes else ""
     if standing.substitute:
@@ -398,6 +438,9 @@ def _outrun(seat: Seat) -> None:
 def _settle_tasks(seat: Seat, standing: Standing) -> None:
     attendee = seat.attendee
     tasks.settle(attendee, [TaskKind.SILENT], occurrence=seat.about)
+    if seat.about is None and seat.meeting.repeats:
+        for one in _meant(seat):
+            tasks.settle(attendee, [TaskKind.SILENT], occurrence=one)
     if standing.partstat == Partstat.DECLINED and attendee.role != Role.OPTIONAL:
         tasks.add(attendee, TaskKind.DECLINED, standing.comment, occurrence=seat.about)
     else:

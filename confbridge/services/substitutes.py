@@ -28,11 +28,15 @@ def agree(row: Reply, seat: Seat, *, by: Account) -> None:
     standing = replies.standing_of(seat)
     standing.substitute_state = SubstituteState.AGREED
     row.state = ReplyState.ACCEPTED
-    if not row.substitute_email:
-        standing.partstat = Partstat.ACCEPTED
+    endpoint, email = seat.attendee.endpoint, row.substitute_email
+    stays = standing.substitutes[: row.depth] if email else []
+    invitations.release_substitutes(seat.meeting, seat.attendee, standing, keep=stays)
+    if not email or email in {endpoint.email, *endpoint.recipients, *stays}:
+        # Nobody else is to be asked: it comes by that word alone.
+        standing.partstat, standing.chain = Partstat.ACCEPTED, " ".join(stays)
         return
-    before = standing.substitutes[-1] if standing.chain else seat.attendee.endpoint.email
-    standing.chain = f"{standing.chain} {row.substitute_email}".strip()
+    before = stays[-1] if stays else endpoint.email
+    standing.chain = " ".join([*stays, email])
     invitations.invite_substitute(row, seat.attendee, before, by=by)
     db.session.flush()
     for early in _said_before(row):
@@ -87,5 +91,9 @@ def _said_before(row: Reply) -> list[Reply]:
         Reply.why == Why.STRANGER,
         Reply.kind == ReplyKind.ANSWER,
         Reply.person == row.substitute_email,
+        Reply.occurrence_id == row.occurrence_id,
+        # Sent from that very address, and nothing speaks against it (R10).
+        Reply.authentication.startswith(f"sent by {row.substitute_email}", autoescape=True),
+        ~Reply.authentication.contains("=fail"),
     )
     return list(db.session.scalars(asked.order_by(Reply.id)))

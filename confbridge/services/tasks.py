@@ -53,6 +53,14 @@ def _open(attendee: Attendee, kinds: Collection[TaskKind], occurrence: Occurrenc
     )
 
 
+def settle_all(meeting: Meeting, attendees: Collection[Attendee] | None = None) -> None:
+    """Close all that is open about a meeting that is off, or about who is off its list."""
+    past = update(Task).where(Task.meeting_id == meeting.id, Task.done_at.is_(None))
+    if attendees is not None:
+        past = past.where(Task.attendee_id.in_([one.id for one in attendees]))
+    db.session.execute(past.values(done_at=clock.now(), done_by=ITSELF))
+
+
 def done(task: Task, *, by: Account) -> None:
     """Close a task that somebody has looked after."""
     if task.done_at is None:

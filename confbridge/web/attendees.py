@@ -12,7 +12,9 @@ from confbridge.doors import Refused
 from confbridge.errors import Conflict, Invalid
 from confbridge.inputs import parse
 from confbridge.inputs.meetings import Decision, RecordedAnswer
+from confbridge.models import Reply, Standing, SubstituteState
 from confbridge.services import access, attendees, meetings, replies
+from confbridge.services.attendees import Row
 from confbridge.web.meetings import shown
 from confbridge.web.render import after_change, page
 from confbridge.web.session import account
@@ -28,18 +30,30 @@ def delegates(uid: str) -> str:
     number = request.args.get("occurrence", 0, type=int)
     one = meetings.occurrence_of(meeting, number) if number else meeting.occurrence
     grid = attendees.grid(meeting, one, may_change=access.may_change(me, meeting))
-    coming = [row for row in grid.rows if row.said.partstat in {"ACCEPTED", "TENTATIVE"}]
+    closed = replies.said_in_time(meeting, one)
+    coming = []
+    for row in grid.rows:
+        answer = closed.get(row.attendee.id) if row.said.late else row.said
+        if answer is not None and _comes(row, answer):
+            coming.append((row, answer))
     return page(
         "attendees/delegates.html",
         meeting=meeting,
         occurrence=one,
-        coming=[row for row in coming if not row.said.late],
+        coming=coming,
         late=[row for row in grid.rows if row.said.late],
-        people=sum(row.said.headcount or 0 for row in coming),
+        people=sum(answer.headcount or 0 for _, answer in coming),
         grid=grid,
         is_closed=replies.is_late(replies.Seat(meeting, meeting.attendees[0], one)),
         now=clock.now(),
     )
+
+
+def _comes(row: Row, answer: Reply | Standing) -> bool:
+    """Say whether an answer that was given in time says so; a substitute once agreed to."""
+    if answer.substitute and row.said.substitute_state != SubstituteState.AGREED:
+        return False
+    return answer.partstat in {"ACCEPTED", "TENTATIVE"}
 
 
 @pages.get("/attendees/<code>")
@@ -110,7 +124,7 @@ def decide(uid: str, number: int) -> ResponseReturnValue:
     names = ("accept", "partstat", "endpoint", "reason", "tell")
     given = {name: request.form[name] for name in names if request.form.get(name)}
     try:
-        doors.decide(number, parse(Decision, given), by=me)
+        doors.decide(uid, number, parse(Decision, given), by=me)
     except Invalid as error:
         return shown(me, uid, problems=error.problems), 422
     except Refused as error:

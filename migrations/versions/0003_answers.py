@@ -55,7 +55,7 @@ def standing() -> list[sa.Column]:
 ADDED = {
     "meetings": [lambda: flag("secret")],
     "occurrences": [lambda: maybe("remind_at")],
-    "attendees": [lambda: maybe("seen_at"), lambda: maybe("away_at")],
+    "attendees": [lambda: text("also"), lambda: maybe("seen_at"), lambda: maybe("away_at")],
     "endpoints": [lambda: text("recipients"), lambda: text("language", "vi")],
     "organisations": [
         lambda: maybe("remind_minutes", sa.String()),
