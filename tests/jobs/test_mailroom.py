@@ -18,7 +18,7 @@ from confbridge.models import Mailbox, Received
 from confbridge.services import inbox
 from tests import clients, factories
 from tests.clients import Answer
-from tests.services.test_replies import attendee
+from tests.services.mailing import attendee
 
 
 @pytest.fixture

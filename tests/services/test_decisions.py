@@ -18,9 +18,8 @@ from confbridge.models import Letter, Mail, Meeting, Task
 from confbridge.services import outbox, replies
 from tests import clients, factories
 from tests.clients import Answer, stamp
+from tests.services.mailing import attendee, come_in, evidence, mail_to, outcome, say, token_address
 from tests.services.scheduling import answered, change, change_one, count, monday_series, seen
-from tests.services.test_inbox import come_in, mail_to, outcome, token_address
-from tests.services.test_replies import attendee, evidence, say
 
 DEPUTY = "deputy@example.org"
 

@@ -19,6 +19,7 @@ from confbridge.models import Letter, Mail, OccurrenceAnswer, Received, Reply, T
 from confbridge.services import access, attendees, replies
 from tests import clients, factories
 from tests.clients import Answer, stamp
+from tests.services.mailing import attendee, come_in, evidence, mail_to, outcome, say, token_address
 from tests.services.scheduling import (
     answered,
     cancel,
@@ -29,8 +30,6 @@ from tests.services.scheduling import (
     seen,
 )
 from tests.services.test_decisions import DEPUTY, decide, delegated, last_mail, of_deputy
-from tests.services.test_inbox import come_in, mail_to, outcome, token_address
-from tests.services.test_replies import attendee, evidence, say
 
 
 @pytest.fixture

@@ -5,16 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
 
 from confbridge import clock
-from confbridge.database import attempt, db, transaction
+from confbridge.database import transaction
 from confbridge.errors import Clash, Conflict, Invalid, NotFound
-from confbridge.inputs import parse
-from confbridge.inputs.meetings import Answer
 from confbridge.models import (
     OccurrenceAnswer,
-    Reply,
     ReplyState,
     Reservation,
     SubstituteState,
@@ -23,27 +19,8 @@ from confbridge.models import (
 )
 from confbridge.services import access, replies
 from tests import factories
+from tests.services.mailing import attendee, evidence, say
 from tests.services.scheduling import change, change_one, count, monday_series, seen
-
-
-def say(by, meeting, code="E-1", number=None, via="phone", **given):
-    def deed():
-        found = access.meeting(by, meeting.uid, to_change=True)
-        seat = replies.seat(replies.of_endpoint(found, code), found, number)
-        wanted = parse(Answer, {"partstat": "ACCEPTED", "comment": "…"} | given)
-        replies.record(seat, wanted, via=via, by=by.email)
-
-    attempt(deed)
-
-
-def attendee(by, meeting, code="E-1"):
-    return replies.of_endpoint(seen(meeting.uid, by), code)
-
-
-def evidence(**wanted):
-    db.session.rollback()
-    asked = select(Reply).filter_by(**wanted).order_by(Reply.id)
-    return list(db.session.scalars(asked))
 
 
 def is_held(occurrence, endpoint):

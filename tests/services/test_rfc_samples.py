@@ -11,9 +11,8 @@ from sqlalchemy import text
 
 from confbridge.database import db, transaction
 from tests import clients, factories
+from tests.services.mailing import come_in, evidence, outcome
 from tests.services.scheduling import monday_series, seen
-from tests.services.test_inbox import come_in, outcome
-from tests.services.test_replies import evidence
 
 UID = "calsrv.example.com-873970198738777@example.com"
 HEAD = "BEGIN:VCALENDAR\nPRODID:-//Example/ExampleCalendarClient//EN\nVERSION:2.0\n"

@@ -12,9 +12,8 @@ from confbridge.models import Mail, Reply, Task
 from tests import clients, factories
 from tests.clients import Answer
 from tests.factories import scalar, sign_in
+from tests.services.mailing import attendee, come_in, mail_to, say
 from tests.services.scheduling import count, monday_series, seen
-from tests.services.test_inbox import come_in, mail_to
-from tests.services.test_replies import attendee, say
 from tests.web.forms import post
 
 
