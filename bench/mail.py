@@ -11,6 +11,7 @@ Then a calendar of 10,000 occurrences, first and warm.
 from __future__ import annotations
 
 import argparse
+import gzip
 import multiprocessing
 import resource
 import smtplib
@@ -46,7 +47,7 @@ from tests import clients, factories  # noqa: E402
 from tests.conftest import Postgres, free_port, settings  # noqa: E402
 from tests.services.scheduling import morning  # noqa: E402
 
-SITES = 170
+SITES = 34
 
 
 class Sink:
@@ -247,7 +248,7 @@ def a_long_calendar(cast: factories.Cast) -> tuple[float, float]:
         begun = time.perf_counter()
         ready = feeds.calendar(feeds.by_link(outbox.links.for_feed(feed.id)))
         moments.append((time.perf_counter() - begun) * 1000)
-    assert len(ready.packed) > 100_000
+    assert gzip.decompress(ready.packed).count(b"BEGIN:VEVENT") > 10_000
     return moments[0], statistics.median(moments[1:])
 
 
