@@ -148,12 +148,12 @@ class _Remembering(EmailPolicy):
         return _folded(name, str(value))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _stored(name: str, value: str) -> tuple[str, Any]:
     return SMTP.header_store_parse(name, value)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _folded(name: str, value: str) -> bytes:
     return SMTP.fold_binary(name, SMTP.header_factory(name, value))
 
