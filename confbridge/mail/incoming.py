@@ -128,6 +128,8 @@ def _check_limits(raw: bytes) -> None:
     small = raw.lower()
     if small.count(b"multipart/") + small.count(b"message/") > MOST_PARTS:
         raise TooMuch("too_many_parts")
+    if small.count(b"boundary=") > MOST_PARTS:
+        raise TooMuch("too_many_parts")
     for match in re.finditer(rb'boundary="?([^";\r\n]{1,200})', small):
         if small.count(b"--" + match.group(1)) > 2 * MOST_PARTS:
             raise TooMuch("too_many_parts")

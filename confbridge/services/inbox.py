@@ -14,6 +14,7 @@ from datetime import timedelta
 from email.utils import parseaddr
 
 from sqlalchemy import select
+from sqlalchemy.orm import lazyload, selectinload
 
 from confbridge import clock, config
 from confbridge.database import db
@@ -28,6 +29,7 @@ from confbridge.models import (
     Mailbox,
     MailState,
     Meeting,
+    Occurrence,
     Outcome,
     Received,
     TaskKind,
@@ -39,6 +41,13 @@ LEASE = timedelta(seconds=30)
 FROM_ORGANIZER = {Method.REQUEST, Method.CANCEL, Method.ADD, Method.PUBLISH, Method.DECLINECOUNTER}
 FROM_ATTENDEE = {Method.REPLY, Method.COUNTER, Method.REFRESH}
 MOST_PARTS = 60  # of a series with many occurrences answered one by one
+# Of a meeting, what an answer hardly ever needs: read only then.
+SELDOM = (
+    lazyload(Meeting.host),
+    lazyload(Meeting.organizer),
+    lazyload(Meeting.exdates),
+    selectinload(Meeting.occurrences).lazyload(Occurrence.allocations),
+)
 GRAVEST = [  # of several parts of one mail: what has to be seen first
     *(Outcome.QUEUE, Outcome.QUARANTINE, Outcome.EFFECT, Outcome.REPEATED, Outcome.IGNORED),
 ]
@@ -217,9 +226,8 @@ def _of_part(part: Part, arrival: Arrival, *, holding: bool) -> Verdict:  # noqa
         return Verdict(Outcome.QUARANTINE, "other_component")
     if not part.uid:
         return Verdict(Outcome.QUARANTINE, "no_uid")
-    meeting = db.session.scalar(
-        select(Meeting).where(Meeting.uid == part.uid).with_for_update(of=Meeting)
-    )
+    asked = select(Meeting).where(Meeting.uid == part.uid).options(*SELDOM)
+    meeting = db.session.scalar(asked.with_for_update(of=Meeting))
     if meeting is None:
         return Verdict(Outcome.QUARANTINE, "unknown_uid")  # R1
     if part.method in FROM_ORGANIZER:

@@ -215,14 +215,15 @@ def count(seat: Seat, said: Said) -> Reply:
     known = db.session.scalar(select(Reply).where(Reply.key == said.key))
     if known is not None and known.state != ReplyState.WAITING:
         return known
-    row = known or evidence(seat, said, ReplyState.COUNTED)
     verdict = _judged(seat, said)
     if verdict is not Verdict.COUNTS:
+        row = known or evidence(seat, said, STATES[verdict])
         row.state, row.why = STATES[verdict], ""
         return row
-    standing = standing_of(seat)
     _outrun(seat)
+    row = known or evidence(seat, said, ReplyState.COUNTED)
     row.state = ReplyState.COUNTED
+    standing = standing_of(seat)
     _write(standing, said, late=is_late(seat))
     row.late = standing.late
     if standing.substitute_state == SubstituteState.WAITING:

@@ -177,6 +177,7 @@ def test_r14_what_claims_to_be_the_organizer_is_ignored_and_audited(cast, meetin
             + b"Content-Type: text/plain\r\n\r\nx\r\n",
             "too_deep",
         ),
+        (b"".join(b"X: boundary=a%d\r\n" % n for n in range(20_000)), "too_many_parts"),
         (b"".join(b"X-%d: y\r\n" % n for n in range(600)) + b"\r\n", "too_many_headers"),
     ],
 )
