@@ -114,6 +114,133 @@ SAMPLES = {
         "e",
         ("ignored", "claims_to_organize"),
     ),
+    "5546 4.2.3 an update": (
+        sample("REQUEST", *ALL, "SEQUENCE:1", "DTSTAMP:19970613T190000Z", *TIME[:1]),
+        "a",
+        ("ignored", "claims_to_organize"),
+    ),
+    "5546 4.2.7 the delegate declines, and nobody has agreed yet": (
+        sample(
+            "REPLY",
+            "ORGANIZER:mailto:a@example.com",
+            'ATTENDEE;PARTSTAT=DECLINED;DELEGATED-FROM="mailto:c@example.com":mailto:e@example.com',
+            "COMMENT:Sorry, I will be out of town at that time.",
+            "SEQUENCE:0",
+            "REQUEST-STATUS:2.0;Success",
+            "DTSTAMP:19970614T190000Z",
+        ),
+        "e",
+        ("queue", "stranger"),
+    ),
+    "5546 4.2.8 who was sent it on accepts": (
+        sample("REPLY", "ATTENDEE;PARTSTAT=ACCEPTED:mailto:e@example.com", *WHEN),
+        "e",
+        ("queue", "stranger"),
+    ),
+    "5546 4.2.10 attendees removed": (
+        sample("CANCEL", *ALL[:2], "SEQUENCE:1", "DTSTAMP:19970613T190000Z"),
+        "a",
+        ("ignored", "claims_to_organize"),
+    ),
+    "5546 4.4.1 a recurring request with its zone": (
+        sample(
+            "REQUEST",
+            *ALL[:3],
+            "DTSTAMP:19970526T083000Z",
+            "DTSTART;TZID=America-SanJose:19970601T140000",
+            "DTEND;TZID=America-SanJose:19970601T150000",
+            "RRULE:FREQ=MONTHLY;BYMONTHDAY=1;UNTIL=19970901T210000Z",
+            "RDATE:19970910T210000Z",
+            "EXDATE:19970801T210000Z",
+            "SEQUENCE:0",
+        ).replace(
+            "BEGIN:VEVENT",
+            "BEGIN:VTIMEZONE\nTZID:America-SanJose\nTZURL:http://example.com/tz/America-SanJose\n"
+            "BEGIN:STANDARD\nDTSTART:19671029T020000\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\n"
+            "TZOFFSETFROM:-0700\nTZOFFSETTO:-0800\nTZNAME:PST\nEND:STANDARD\nEND:VTIMEZONE\n"
+            "BEGIN:VEVENT",
+        ),
+        "a",
+        ("ignored", "claims_to_organize"),
+    ),
+    "5546 4.4.3 one instance cancelled": (
+        sample("CANCEL", *ALL[:2], "RECURRENCE-ID:19970801T210000Z", "SEQUENCE:2", *WHEN[:1]),
+        "a",
+        ("ignored", "claims_to_organize"),
+    ),
+    "5546 4.4.6 an instance added": (
+        sample("ADD", *ALL[:3], "SEQUENCE:4", *WHEN[:1], "DTSTART:19970815T210000Z"),
+        "a",
+        ("ignored", "claims_to_organize"),
+    ),
+    "5546 4.4.8 a counter of an instance that is not there": (
+        sample(
+            "COUNTER",
+            *ALL[:3],
+            "RECURRENCE-ID:19970715T210000Z",
+            "DTSTART:19970715T220000Z",
+            "DTEND:19970715T230000Z",
+            *WHEN,
+        ),
+        "b",
+        ("ignored", "no_such_occurrence"),
+    ),
+    "5546 4.4.9 an error in a reply": (
+        sample(
+            "REPLY",
+            "ORGANIZER:mailto:a@example.com",
+            "REQUEST-STATUS:3.8;No authority",
+            "ATTENDEE;PARTSTAT=TENTATIVE:mailto:b@example.com",
+            *WHEN,
+        ),
+        "b",
+        ("effect", "counted"),
+    ),
+    "5546 4.5.2 a reply to a to-do": (
+        sample("REPLY", "ATTENDEE;PARTSTAT=COMPLETED:mailto:b@example.com", *WHEN).replace(
+            "VEVENT", "VTODO"
+        ),
+        "b",
+        ("quarantine", "other_component"),
+    ),
+    "5546 4.6 a journal": (
+        sample("PUBLISH", "ORGANIZER:mailto:a@example.com", *WHEN).replace("VEVENT", "VJOURNAL"),
+        "a",
+        ("quarantine", "other_component"),
+    ),
+    "5546 4.7.1 a refresh": (
+        sample(
+            "REFRESH",
+            "ORGANIZER:mailto:a@example.com",
+            "ATTENDEE:mailto:b@example.com",
+            "DTSTAMP:19970603T094000",
+        ),
+        "b",
+        ("effect", "refreshed"),
+    ),
+    "5546 4.7.2 a rule that is wrong": (
+        sample("REQUEST", *ALL[:3], *WHEN, "RRULE:FREQ=DAILY;INTERVAL=-1;BYDAY=XX"),
+        "a",
+        ("ignored", "claims_to_organize"),
+    ),
+    "5546 4.3.1 busy time asked of strangers": (
+        sample("REQUEST", *ALL[:3], *WHEN[:1], "DTSTART:19970701T080000Z", *TIME[:1]).replace(
+            "VEVENT", "VFREEBUSY"
+        ),
+        "a",
+        ("quarantine", "unknown_sender"),
+    ),
+    "5546 4.3.2 busy time told": (
+        sample(
+            "REPLY",
+            *ALL[:1],
+            "ATTENDEE:mailto:b@example.com",
+            "FREEBUSY:19970701T090000Z/PT1H,19970701T140000Z/PT30H",
+            *WHEN[:1],
+        ).replace("VEVENT", "VFREEBUSY"),
+        "b",
+        ("ignored", "no_answer"),
+    ),
     "6047 4.1 a single component": (
         sample("REPLY", "ATTENDEE;PARTSTAT=DECLINED:mailto:b@example.com", *WHEN),
         "b",
