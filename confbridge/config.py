@@ -34,7 +34,11 @@ NUMBERS = {
     "displace_minutes": 10080,
     "freeze_minutes": 1440,
     "chase_days": 60,
+    "lost_seconds": 600,
+    "dwell_seconds": 3600,
+    "replace_minutes": 1440,
 }
+LEAST = {"lost_seconds": 2}  # sooner no probe could be sure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,9 @@ class Settings:
     freeze_minutes: int = 15
     remind_minutes: str = "1440 60"
     chase_days: int = 3
+    lost_seconds: int = 10
+    dwell_seconds: int = 30
+    replace_minutes: int = 30
 
     def __post_init__(self) -> None:
         if len(self.secret_key) < SHORTEST_KEY:
@@ -85,8 +92,9 @@ class Settings:
         if not all(one.isdecimal() and 0 < int(one) <= MOST_MINUTES for one in minutes):
             raise BadConfig(f"CONFBRIDGE_REMIND_MINUTES must be numbers up to {MOST_MINUTES}")
         for name, most in NUMBERS.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise BadConfig(f"{PREFIX}{name.upper()} must be from 0 to {most}")
+            least = LEAST.get(name, 0)
+            if not least <= getattr(self, name) <= most:
+                raise BadConfig(f"{PREFIX}{name.upper()} must be from {least} to {most}")
         if not self.hours or any(start >= end for start, end in pairwise(_flat(self.hours))):
             raise BadConfig("CONFBRIDGE_WORKING_HOURS must be like 07:00-11:30 13:30-17:00")
 

@@ -18,6 +18,7 @@ from confbridge.errors import (
     Clash,
     ConfbridgeError,
     Conflict,
+    DriverError,
     Invalid,
     NotAllowed,
     NotFound,
@@ -25,9 +26,19 @@ from confbridge.errors import (
     Phrase,
     StaleVersion,
 )
+from confbridge.inputs.live import Command
 from confbridge.inputs.meetings import Decision, MeetingChange, MeetingDraft, OccurrenceChange
-from confbridge.models import Account, Bridge, Meeting
-from confbridge.services import access, decisions, holds, maintenance, meetings, refusals
+from confbridge.models import Account, Bridge, Meeting, Occurrence
+from confbridge.services import (
+    access,
+    control,
+    decisions,
+    extension,
+    holds,
+    maintenance,
+    meetings,
+    refusals,
+)
 from confbridge.services.maintenance import Affected
 from confbridge.services.refusals import Refusal, Wanted
 
@@ -218,6 +229,60 @@ def drain(code: str, *, by: Account) -> tuple[Bridge, list[Affected]]:
     found = [attempt(partial(maintenance.move, number, bridge)) for number in numbers]
     attempt(holds.room_was_made)
     return bridge, [one for one in found if one is not None]
+
+
+def drain_preview(code: str, *, by: Account) -> list[Affected]:
+    """Return what draining a bridge would move, and what it could not; nothing is changed.
+
+    Raises NotFound, NotAllowed.
+    """
+
+    def look() -> list[Affected]:
+        bridge = access.bridge(by, code, to_change=True)
+        maintenance.drain(bridge, by=by)
+        found = [maintenance.move(number, bridge) for number in maintenance.on_bridge(bridge)]
+        return [one for one in found if one is not None]
+
+    return trial(look)
+
+
+def command(number: int, name: str, wanted: Command, *, by: Account) -> DriverError | None:
+    """Do to a conference what an operator wants, and return what its bridge could not do.
+
+    Allowed and kept in one transaction, done on the bridge outside any, and written down with
+    its outcome in another.
+
+    Raises NotFound, NotAllowed, Invalid, Conflict.
+    """
+    deed = attempt(
+        lambda: control.prepare(access.conference(by, number, to_change=True), name, wanted, by=by)
+    )
+    error = control.carry_out(deed)
+    attempt(lambda: control.written_down(deed, error, by=by))
+    return error
+
+
+def extend(number: int, minutes: int, *, by: Account) -> None:
+    """Let a conference last longer, in a transaction of its own.
+
+    Raises NotFound, NotAllowed, Conflict; CannotExtend says what is possible.
+    """
+
+    def conference() -> Occurrence:
+        return access.conference(by, number, to_change=True)
+
+    try:
+        attempt(lambda: extension.extend(conference(), minutes, by=by))
+    except Clash as clash:
+        raise trial(lambda: extension.possible(conference(), minutes)) from clash
+
+
+def end(number: int, *, by: Account) -> None:
+    """End a conference now, in a transaction of its own.
+
+    Raises NotFound, NotAllowed, Conflict.
+    """
+    attempt(lambda: extension.end(access.conference(by, number, to_change=True), by=by))
 
 
 def trial(deed: Callable[[], Result]) -> Result:

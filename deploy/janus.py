@@ -73,7 +73,7 @@ admin: {{ admin_ws = false }}
 EVENTS = """\
 general: {{
     enabled = true
-    events = "sessions,handles,plugins,core"
+    events = "sessions,handles,plugins,core,external"
     grouping = true
     json = "compact"
     backend = "{backend}"

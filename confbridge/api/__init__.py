@@ -15,6 +15,7 @@ from confbridge.api import (
     availability,
     bridges,
     calendars,
+    conferences,
     endpoints,
     hooks,
     meetings,
@@ -27,12 +28,16 @@ from confbridge.database import db
 from confbridge.doors import Refused, plain_problem, say, status_of
 from confbridge.errors import ConfbridgeError, Invalid, NotSignedIn, Phrase
 from confbridge.services import accounts
+from confbridge.services.extension import CannotExtend
 from confbridge.services.maintenance import NotMovable
 
 log = logging.getLogger(__name__)
 
 v1 = Blueprint("api", __name__, url_prefix="/api/v1")
-NOUNS = (organisations, endpoints, bridges, meetings, availability, rules, calendars)
+NOUNS = (
+    *(organisations, endpoints, bridges, meetings, conferences),
+    *(availability, rules, calendars),
+)
 for noun in NOUNS:
     v1.register_blueprint(noun.resource)
 v1.register_blueprint(openapi.resource)
@@ -69,6 +74,11 @@ def problem(error: ConfbridgeError) -> ResponseReturnValue:
         document |= shapes.refusal(error.refusal)
     if isinstance(error, NotMovable):
         document["affected"] = [shapes.affected(one) for one in error.affected]
+    if isinstance(error, CannotExtend):
+        document["minutes"] = error.minutes
+        document["in_the_way"] = [
+            {"endpoint": one.endpoint, "at": shapes.moment(one.at)} for one in error.in_the_way
+        ]
     headers = {"Content-Type": "application/problem+json"}
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"

@@ -20,6 +20,7 @@ from confbridge.inputs.directory import (
     Reminders,
     Weights,
 )
+from confbridge.inputs.live import Command
 from confbridge.inputs.meetings import (
     AvailabilityQuery,
     Cancellation,
@@ -44,6 +45,8 @@ TAKES: dict[str, type[Draft]] = {  # what each changing call takes
     "api.bridges.change": BridgeChange,
     "api.bridges.maintain": Maintenance,
     "api.endpoints.maintain": Maintenance,
+    "api.conferences.command": Command,
+    "api.conferences.extend": Command,
     "api.availability.search": AvailabilityQuery,
     "api.rules.create": PoolDraft,
     "api.rules.change_pool": PoolChange,
@@ -74,6 +77,7 @@ ASKED: dict[str, tuple[str, ...]] = {  # what each list can be narrowed by
         *("limit", "cursor"),
     ),
     "api.meetings.report": ("occurrence",),
+    "api.conferences.index": ("state",),
 }
 REFUSALS = {
     "401": "No token, or one that is unknown",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from confbridge import drivers
 from confbridge.domain.capacity import ports
 from confbridge.domain.interval import Interval
 from confbridge.doors import say, written_moment
@@ -102,10 +103,21 @@ def bridge(one: Bridge) -> Shape:
         "failure_domain": one.failure_domain,
         "head_room": one.head_room,
         "rooms_per_minute": one.rooms_per_minute,
+        "in_flight": one.in_flight,
         "settings": dict(one.settings),
         "state": one.state,
         "draining": one.draining,
         "ports_in_use": one.ports_in_use,
+        "most_in_use": one.most_in_use,
+        "ports_measured": one.measured,
+        "load": one.load,
+        "state_since": moment(one.state_since),
+        "heard_at": moment_or_null(one.heard_at),
+        "trouble": one.trouble,
+        "certificate_until": moment_or_null(one.certificate_until),
+        "clock_off": one.clock_off,
+        "drained_at": moment_or_null(one.drained_at),
+        "powers": sorted(drivers.powers(one.driver)),
         "software": one.software,
         "version": one.version,
     }
@@ -325,6 +337,41 @@ def decided_day(one: DecidedDay) -> Shape:
     return {"day": one.day.isoformat(), "worked": one.worked, "basis": one.basis}
 
 
+def conference(one: Occurrence, legs: Sequence[Leg], commands: Collection[str]) -> Shape:
+    """Return a conference: where it is, who is in, and what can be done to it."""
+    primary = one.primary
+    endpoints = {each.id: each.endpoint.code for each in one.meeting.attendees}
+    return {
+        "id": one.id,
+        "meeting": one.meeting.uid,
+        "title": one.meeting.title,
+        "start": moment(one.starts),
+        "end": moment(one.ends),
+        "bridge": primary.bridge.code if primary else None,
+        "open": bool(primary and primary.is_open),
+        "locked": one.locked,
+        "recording": one.recording,
+        "recording_decision": one.recording_decision,
+        "commands": sorted(commands),
+        "participants": [leg(each, endpoints.get(each.attendee_id or 0)) for each in legs],
+    }
+
+
+def leg(one: Leg, endpoint_code: str | None) -> Shape:
+    return {
+        "leg": one.id,
+        "endpoint": endpoint_code,
+        "name": one.name,
+        "joined": moment(one.joined),
+        "picture": one.picture,
+        "sound": one.sound,
+        "hand": one.hand,
+        "muted": one.muted,
+        "loss": one.loss,
+        "delay": one.delay,
+    }
+
+
 def attendance(one: Attendance) -> Shape:
     return {
         "sites": [site(each) for each in one.sites],
@@ -333,10 +380,10 @@ def attendance(one: Attendance) -> Shape:
             {
                 "start": moment(gap.starts),
                 "end": moment_or_null(gap.ends),
-                "bridge": code,
+                "bridge": gap.bridge,
                 "why": gap.why,
             }
-            for gap, code in one.gaps
+            for gap in one.gaps
         ],
     }
 
@@ -372,5 +419,6 @@ def session(leg: Leg) -> Shape:
         "joined": moment(leg.joined),
         "left": moment_or_null(leg.left),
         "source": leg.source,
+        "left_source": leg.left_source or None,
         "participant": leg.name,
     }

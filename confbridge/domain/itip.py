@@ -28,6 +28,7 @@ from confbridge.domain.rsvp import Partstat, Role
 # No zone that we use has changed its rules since; an older first date makes
 # the generator emit offsets of the last century, by which clients shift meetings.
 ZONE_SINCE = date(2020, 1, 1)
+DIALLED = ("sip:", "sips:", "tel:", "h323:")  # what is dialled is one of these as a URI
 FRESH_FOR = timedelta(hours=1)  # after which a calendar that is subscribed to is read again
 
 
@@ -75,6 +76,8 @@ class Invitation:
     reason: str = ""
     is_secret: bool = False
     delegated_from: str = ""  # whose place the attendee takes
+    dial: tuple[str, ...] = ()  # what is dialled; only what is a URI can stand as CONFERENCE
+    dial_label: str = ""
 
 
 def calendar(*invitations: Invitation) -> bytes:
@@ -157,6 +160,13 @@ def _add_words(event: Event, invitation: Invitation) -> None:
         conference.params["FEATURE"] = ["AUDIO", "VIDEO"]
         conference.params["LABEL"] = invitation.join_label
         event.add("CONFERENCE", conference)
+    for one in invitation.dial:
+        if one.startswith(DIALLED):
+            dialled = vUri(one)
+            dialled.params["VALUE"] = "URI"
+            dialled.params["FEATURE"] = ["PHONE"]
+            dialled.params["LABEL"] = invitation.dial_label
+            event.add("CONFERENCE", dialled)
 
 
 def _organizer(invitation: Invitation) -> vCalAddress:

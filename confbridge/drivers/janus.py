@@ -6,29 +6,36 @@ and what version 1.1.2 does when asked; see docs/drivers/janus.md.
 
 from __future__ import annotations
 
-import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from confbridge.domain.health import Patience
 from confbridge.drivers import (
     Answer,
+    Delivery,
     Event,
     Joined,
     Left,
+    Marked,
     Participant,
     RoomSpec,
     Setting,
     Terms,
     Ticket,
+    Visitor,
+    checked,
+    credentials,
+    is_same,
 )
 from confbridge.drivers.http import post_json
 from confbridge.errors import DriverError, Phrase
 
 PLUGIN = "janus.plugin.videoroom"
-EXISTS, NO_ROOM = 427, 426
+EXISTS, NO_ROOM, NOBODY = 427, 426, 428
+MARK = "confbridge-mark"
 UNAUTHORIZED = {429, 433}
 
 # A private room that only we make: if it is gone, Janus was restarted and has
@@ -41,20 +48,18 @@ class JanusDriver:
 
     # It forwards and does not mix: a leg costs what it sends, a meeting nothing more. Its rooms
     # could be linked as remote publishers; that has not been built, so it is not offered.
-    TERMS = Terms(can_link=False)
+    TERMS = Terms(can_link=False, by_page=True, patience=Patience(connect=1.0, answer=1.5))
     SETTINGS = (
         Setting("admin_url", Phrase("Address of the Admin API")),
         Setting("ws_url", Phrase("WebSocket address for browsers")),
         Setting("admin_secret", Phrase("Secret of the Admin API"), is_secret=True),
         Setting("admin_key", Phrase("Key of the VideoRoom plugin"), is_secret=True),
         Setting("events_password", Phrase("Password of the event handler"), is_secret=True),
+        Setting("recordings", Phrase("Folder for recordings, on the bridge"), is_optional=True),
     )
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        missing = [one.name for one in self.SETTINGS if not settings.get(one.name)]
-        if missing:
-            raise DriverError(f"not set: {', '.join(missing)}", permanent=True)
-        self._settings = settings
+        self._settings = checked(self.SETTINGS, settings)
 
     def probe(self) -> Answer:
         """Return version and epoch, making a new epoch if Janus has forgotten ours."""
@@ -126,21 +131,45 @@ class JanusDriver:
         }
 
     def tokens(self, room: str) -> Mapping[str, str]:
-        found = {}
-        for session in self._ask("list_sessions")["sessions"]:
-            try:
-                handles = self._ask("list_handles", f"/{session}")["handles"]
-                infos = [self._ask("handle_info", f"/{session}/{one}")["info"] for one in handles]
-            except DriverError:
-                continue  # it left while we were asking
-            for info in infos:
-                publisher = info.get("plugin_specific", {})
-                if publisher.get("room") == room and publisher.get("type") == "publisher":
-                    found[str(publisher.get("id", ""))] = str(info.get("token", ""))
-        return found
+        return {
+            str(info["plugin_specific"].get("id", "")): str(info.get("token", ""))
+            for info in self._publishers(room)
+        }
 
-    def ticket(self, room: str, pin: str, token: str) -> Ticket:
-        return Ticket(url=self._settings["ws_url"], room=room, pin=pin, token=token)
+    def ticket(self, room: str, pin: str, visitor: Visitor) -> Ticket:
+        return Ticket(url=self._settings["ws_url"], room=room, pin=pin, token=visitor.token)
+
+    def loop_ticket(self, room: str, secret: str, visitor: Visitor) -> Ticket:
+        alone = frozenset({visitor.token})
+        pin = secrets.token_hex(4)
+        spec = RoomSpec(name=room, title="", ports=1, pin=pin, secret=secret, tokens=alone)
+        self.open_room(spec)
+        return self.ticket(room, pin, visitor)
+
+    def mute(self, room: str, secret: str, leg: str, *, muted: bool) -> None:
+        for info in self._publishers(room):
+            if str(info["plugin_specific"].get("id", "")) != leg:
+                continue
+            for stream in info["plugin_specific"].get("streams", []):
+                if stream.get("type") == "audio":
+                    asked = {"room": room, "secret": secret, "id": leg, "mid": stream["mid"]}
+                    self._plugin("moderate", allowing=NOBODY, mute=muted, **asked)
+
+    def disconnect(self, room: str, secret: str, leg: str) -> None:
+        self._plugin("kick", allowing=NOBODY, room=room, secret=secret, id=leg)
+
+    def lock(self, room: str, *, locked: bool) -> None:
+        """Do nothing more: who may come in is a matter of tokens, which `open_room` has set."""
+
+    def record(self, room: str, secret: str, *, recording: bool) -> None:
+        folder = self._settings.get("recordings", "")
+        if not folder:
+            raise DriverError("no folder for recordings is set for this bridge", permanent=True)
+        self._plugin("edit", room=room, secret=secret, new_rec_dir=folder)
+        self._plugin("enable_recording", room=room, secret=secret, record=recording)
+
+    def mark(self) -> None:
+        self._ask("custom_event", schema=MARK, data={"mark": secrets.token_hex(4)})
 
     def events(self, body: str) -> Sequence[Event]:
         try:
@@ -151,10 +180,24 @@ class JanusDriver:
             raise DriverError("a batch of events makes no sense", permanent=True) from error
         return [one for one in said if one]
 
-    def is_from_bridge(self, user: str, password: str) -> bool:
-        return bool(user) and hmac.compare_digest(
-            password.encode(), self._settings["events_password"].encode()
-        )
+    def is_from_bridge(self, delivery: Delivery) -> bool:
+        user, password = credentials(delivery)
+        return bool(user) and is_same(password, self._settings["events_password"])
+
+    def _publishers(self, room: str) -> list[dict[str, Any]]:
+        """Return what Janus knows of each handle that publishes in a room."""
+        found = []
+        for session in self._ask("list_sessions")["sessions"]:
+            try:
+                handles = self._ask("list_handles", f"/{session}")["handles"]
+                infos = [self._ask("handle_info", f"/{session}/{one}")["info"] for one in handles]
+            except DriverError:
+                continue  # it left while we were asking
+            for info in infos:
+                publisher = info.get("plugin_specific", {})
+                if publisher.get("room") == room and publisher.get("type") == "publisher":
+                    found.append(info)
+        return found
 
     def _bring_up_to_date(self, spec: RoomSpec) -> None:
         known: dict[str, Any] = {"room": spec.name, "secret": spec.secret}
@@ -175,7 +218,7 @@ class JanusDriver:
         """Disconnect those who are no longer on the list, and keep them out."""
         for leg, token in self.tokens(spec.name).items():
             if token in surplus:
-                self._plugin("kick", room=spec.name, secret=spec.secret, id=leg, allowing=428)
+                self.disconnect(spec.name, spec.secret, leg)
         for token in surplus:
             self._forget(token)
 
@@ -212,6 +255,8 @@ class JanusDriver:
                 "admin_secret": self._settings["admin_secret"],
                 **body,
             },
+            patience=self.TERMS.patience,
+            saying=" ".join([question, str(body.get("request", {}).get("request", ""))]).strip(),
         )
         error = answer.get("error", {})
         if error and error.get("code") != allowing:
@@ -233,6 +278,8 @@ def _event(given: Mapping[str, Any]) -> Event | None:
             return Left(at=at, handle=f"{session}/{handle}")
         case 256, {"status": "started" | "shutdown"}:
             return Left(at=at)
+        case 4, {"schema": "confbridge-mark"}:
+            return Marked(at=at)
         case _:
             return None
 

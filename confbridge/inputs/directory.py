@@ -27,6 +27,7 @@ def _known(state: str) -> str:
 
 Percent = Annotated[int, Field(ge=0, le=99)]
 Pace = Annotated[int, Field(ge=1, le=10_000)]
+InFlight = Annotated[int, Field(ge=1, le=100)]
 Kinds = Annotated[tuple[EndpointKind, ...], Field(min_length=1, max_length=2)]
 
 
@@ -84,6 +85,7 @@ class BridgeDraft(Draft):
     failure_domain: Line = ""
     head_room: Percent = 0
     rooms_per_minute: Pace = 30
+    in_flight: InFlight = 4
     settings: dict[str, Line] = Field(default_factory=dict)
     secrets: dict[str, Line] = Field(default_factory=dict)
 
@@ -99,6 +101,7 @@ class BridgeChange(Draft):
     failure_domain: Line | None = None
     head_room: Percent | None = None
     rooms_per_minute: Pace | None = None
+    in_flight: InFlight | None = None
     settings: dict[str, Line] | None = None
     secrets: dict[str, Line] | None = None
 

@@ -50,7 +50,8 @@ def _one_line(text: str) -> str:
     return _tidy(text, allowed="")
 
 
-def _lines(text: str) -> str:
+def tidy_lines(text: str) -> str:
+    """Return text of several lines as it is kept; refuse what would hide something."""
     return _tidy(text, allowed="\n\t")
 
 
@@ -76,7 +77,7 @@ Day = Annotated[date, AfterValidator(_possible_day)]
 Moment = Annotated[AwareDatetime, AfterValidator(_possible)]
 Title = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_one_line)]
 Line = Annotated[str, Field(max_length=300), AfterValidator(_one_line)]
-Text = Annotated[str, Field(max_length=5000), AfterValidator(_lines)]
-Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_lines)]
+Text = Annotated[str, Field(max_length=5000), AfterValidator(tidy_lines)]
+Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(tidy_lines)]
 Code = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_code)]
 Email = Annotated[str, Field(min_length=3, max_length=254), AfterValidator(_email)]

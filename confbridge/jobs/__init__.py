@@ -11,16 +11,17 @@ import logging
 from collections.abc import Callable
 
 import click
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from flask import Flask
 
 from confbridge.jobs import mailroom
-from confbridge.jobs.attendance import work_on_one
-from confbridge.jobs.bridges import visit_one
+from confbridge.jobs.attendance import forget_old, work_on_some
+from confbridge.jobs.bridges import rescue_one, visit_one
 from confbridge.jobs.chasing import chase_one
-from confbridge.jobs.conferences import close_one, open_one
+from confbridge.jobs.conferences import close_one, dial_one, open_one, watch_one
 from confbridge.jobs.holds import release_one, serve_one
 from confbridge.jobs.mailroom import read_mail
 from confbridge.jobs.postman import deliver_some
@@ -30,17 +31,24 @@ log = logging.getLogger(__name__)
 Job = Callable[[], bool]
 
 SCHEDULE: dict[Job, float] = {  # job: seconds between two rings
+    rescue_one: 0.5,
     deliver_some: 1,
     read_mail: 1,
     chase_one: 5,
     open_one: 1,
+    dial_one: 1,
+    watch_one: 2,
     close_one: 1,
-    visit_one: 1,
-    work_on_one: 0.5,
+    visit_one: 0.5,
+    work_on_some: 0.5,
+    forget_old: 3600,
     release_one: 5,
     serve_one: 5,
 }
+# Jobs that wait for bridges: one that hangs must not keep the others waiting.
+SIDE_BY_SIDE: dict[Job, int] = {visit_one: 4, open_one: 4, close_one: 2, dial_one: 2}
 MOST_AT_ONCE = 200
+THREADS = 24
 
 
 def run_until_idle(app: Flask, job: Job) -> int:
@@ -60,7 +68,7 @@ def run_until_idle(app: Flask, job: Job) -> int:
 
 def start_bell(app: Flask) -> BaseScheduler:
     """Ring for every job beside the web server, in threads of this process."""
-    bell = BackgroundScheduler(timezone="UTC")
+    bell = BackgroundScheduler(timezone="UTC", executors=_threads())
     _fill(bell, app)
     bell.start()
     return bell
@@ -76,10 +84,14 @@ def init_app(app: Flask) -> None:
     @app.cli.command("worker")
     def worker() -> None:
         """Run the background jobs until interrupted."""
-        bell = BlockingScheduler(timezone="UTC")
+        bell = BlockingScheduler(timezone="UTC", executors=_threads())
         _fill(bell, app)
         click.echo(f"{len(SCHEDULE)} jobs; stop with Ctrl-C")
         bell.start()
+
+
+def _threads() -> dict[str, ThreadPoolExecutor]:
+    return {"default": ThreadPoolExecutor(THREADS)}
 
 
 def _fill(bell: BaseScheduler, app: Flask) -> None:
@@ -92,6 +104,6 @@ def _fill(bell: BaseScheduler, app: Flask) -> None:
             seconds=seconds,
             id=job.__name__,
             coalesce=True,
-            max_instances=1,
+            max_instances=SIDE_BY_SIDE.get(job, 1),
             misfire_grace_time=None,
         )

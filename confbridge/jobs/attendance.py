@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from confbridge.database import transaction
-from confbridge.services import attendance
+import logging
+
+from confbridge.database import attempt, transaction
+from confbridge.services import events
+
+log = logging.getLogger(__name__)
 
 
-def work_on_one() -> bool:
-    """Work on one batch; say whether there was one."""
+def work_on_some() -> bool:
+    """Work on the oldest batches of one bridge; say whether there were any."""
     with transaction():
-        batch = attendance.claim_next_events()
-    if batch is None:
+        batches = events.claim_next()
+    if not batches:
         return False
-    with transaction():
-        attendance.work_on_events(batch)
+    try:
+        with transaction():
+            events.work_on(batches)
+    except Exception:
+        log.exception("events %s could not be worked on", batches)
+        with transaction():
+            events.put_back(batches)
     return True
+
+
+def forget_old() -> bool:
+    """Forget what is only kept so that the same event is not worked on twice."""
+    attempt(events.forget_old)
+    return False

@@ -1,16 +1,19 @@
-"""Asks bridges how they are and who is on them."""
+"""Asks bridges how they are and who is on them, and gives what a lost one held another."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from confbridge import clock, drivers
-from confbridge.database import transaction
-from confbridge.drivers import CanIdentify, Driver, Participant
+from confbridge.database import attempt, transaction
+from confbridge.drivers import CanIdentify, CanMark, Driver, Participant
+from confbridge.drivers.http import certificate_until, listening
 from confbridge.errors import DriverError
-from confbridge.services import bridges
-from confbridge.services.bridges import Findings, Visit
+from confbridge.services import health, linetests, rescue
+from confbridge.services.health import Findings, Visit
 
 log = logging.getLogger(__name__)
 
@@ -18,38 +21,66 @@ log = logging.getLogger(__name__)
 def visit_one() -> bool:
     """Ask one bridge whose turn it is; say whether there was one."""
     with transaction():
-        visit = bridges.claim_next_visit()
+        visit = health.claim_next_visit()
     if visit is None:
         return False
     asked_at = clock.now()
     try:
-        findings = _ask(drivers.connect(visit.call.driver, visit.call.settings), visit)
+        driver = drivers.connect(visit.call.driver, visit.call.settings)
+        findings = _ask(driver, visit)
     except DriverError as error:
         with transaction():
-            changed = bridges.not_visited(visit.call.bridge_id, error)
+            changed = health.not_visited(visit.call.bridge_id, error)
         said = str(error)
     else:
         with transaction():
-            changed = bridges.visited(visit.call.bridge_id, findings, asked_at)
+            changed = health.visited(visit.call.bridge_id, findings, asked_at)
+            rescue.returned(visit.call.bridge_id, findings.counts, asked_at)
         said = findings.software
+        _tidy(driver, findings.counts)
     if changed:
         log.warning("bridge %s is %s: %s", visit.call.bridge_id, changed, said)
     return True
 
 
+def rescue_one() -> bool:
+    """Give one occurrence another bridge if its own is lost; say whether there was one."""
+    return attempt(rescue.rescue_one)
+
+
 def _ask(driver: Driver, visit: Visit) -> Findings:
-    answer = driver.probe()
+    with listening() as conversation:
+        answer = driver.probe()
+        took = conversation.took
     counts = driver.counts()
+    marked = visit.mark and isinstance(driver, CanMark)
+    if isinstance(driver, CanMark) and marked:
+        driver.mark()
+    until, checked = _certificate(visit) if visit.check else (None, False)
     return Findings(
         software=answer.software,
         epoch=answer.epoch,
+        trouble=answer.trouble,
+        capacity=answer.capacity,
+        load=answer.load,
         counts=counts,
-        participants={
-            room: _who_is_in(driver, room, known) if counts[room] else []
-            for room, known in visit.rooms.items()
-            if room in counts
-        },
+        took=took,
+        clock_off=conversation.clock_off,
+        certificate_until=until,
+        checked=checked,
+        marked=marked,
+        participants=_everybody(driver, visit, counts) if visit.compare else None,
     )
+
+
+def _everybody(
+    driver: Driver, visit: Visit, counts: Mapping[str, int]
+) -> dict[str, list[Participant]]:
+    return {
+        room: _who_is_in(driver, room, known) if counts[room] else []
+        for room, known in visit.rooms.items()
+        if room in counts
+    }
 
 
 def _who_is_in(driver: Driver, room: str, known: frozenset[str]) -> list[Participant]:
@@ -64,3 +95,27 @@ def _who_is_in(driver: Driver, room: str, known: frozenset[str]) -> list[Partici
             return []
         raise
     return found
+
+
+def _certificate(visit: Visit) -> tuple[datetime | None, bool]:
+    """Return until when the first of its certificates is valid, and whether that could be seen."""
+    patience = drivers.terms(visit.call.driver).patience
+    try:
+        found = [
+            until
+            for address in visit.call.settings.values()
+            if (until := certificate_until(address, patience)) is not None
+        ]
+    except DriverError as error:
+        log.warning("bridge %s: %s", visit.call.bridge_id, error)
+        return None, False
+    return min(found, default=None), True
+
+
+def _tidy(driver: Driver, counts: Mapping[str, int]) -> None:
+    """Close what tests of lines have left behind."""
+    for room in linetests.left_behind(counts):
+        try:
+            driver.close_room(room, linetests.room_secret(room))
+        except DriverError as error:
+            log.warning("room %s of a test stays: %s", room, error)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from confbridge import drivers
-from confbridge.database import transaction
+from confbridge.database import attempt, transaction
+from confbridge.drivers import CanDialOut, Driver
+from confbridge.drivers.http import listening
 from confbridge.errors import DriverError
-from confbridge.services import conferences
+from confbridge.services import redial, rooms, watching
+from confbridge.services.rooms import RoomOrder, Said
 
 log = logging.getLogger(__name__)
 
@@ -15,37 +19,67 @@ log = logging.getLogger(__name__)
 def open_one() -> bool:
     """Open one due room; say whether there was one."""
     with transaction():
-        order = conferences.claim_next_to_open()
+        order = rooms.claim_next_to_open()
     if order is None:
         return False
-    try:
-        drivers.connect(order.call.driver, order.call.settings).open_room(order.spec)
-    except DriverError as error:
-        log.warning("room of allocation %s not opened: %s", order.allocation_id, error)
-        with transaction():
-            conferences.opening_failed(order, error)
-    else:
-        log.info("room of allocation %s opened", order.allocation_id)
-        with transaction():
-            conferences.opened(order)
+    said, error = _do(order, lambda driver: driver.open_room(order.spec))
+    with transaction():
+        if error is None:
+            rooms.opened(order, said)
+        else:
+            rooms.opening_failed(order, error, said)
     return True
 
 
 def close_one() -> bool:
     """Close one room whose time is over; say whether there was one."""
     with transaction():
-        order = conferences.claim_next_to_close()
+        order = rooms.claim_next_to_close()
     if order is None:
         return False
-    try:
-        driver = drivers.connect(order.call.driver, order.call.settings)
-        driver.close_room(order.spec.name, order.spec.secret)
-    except DriverError as error:
-        log.warning("room of allocation %s not closed: %s", order.allocation_id, error)
-        with transaction():
-            conferences.closing_failed(order, error)
-    else:
-        log.info("room of allocation %s closed", order.allocation_id)
-        with transaction():
-            conferences.closed(order)
+    said, error = _do(order, lambda driver: driver.close_room(order.spec.name, order.spec.secret))
+    with transaction():
+        if error is None:
+            rooms.closed(order, said)
+        else:
+            rooms.closing_failed(order, error, said)
     return True
+
+
+def dial_one() -> bool:
+    """Call one endpoint that is due; say whether there was one."""
+    with transaction():
+        dialling = redial.claim_next()
+    if dialling is None:
+        return False
+    error = None
+    call, spec = dialling.order.call, dialling.order.spec
+    try:
+        driver = drivers.connect(call.driver, call.settings)
+        if not isinstance(driver, CanDialOut):
+            raise DriverError("this bridge cannot call anybody", permanent=True)
+        driver.dial_out(spec.name, spec.secret, dialling.address, dialling.visitor)
+    except DriverError as failure:
+        error = failure
+        log.warning("dial-out %s: %s", dialling.dial_out_id, failure)
+    with transaction():
+        redial.dialled(dialling, error)
+    return True
+
+
+def watch_one() -> bool:
+    """Look after one conference that is on; say whether there was one."""
+    return attempt(watching.watch_one)
+
+
+def _do(order: RoomOrder, deed: Callable[[Driver], None]) -> tuple[Said, DriverError | None]:
+    """Do it on the order's bridge; return all that was said, without secrets, and what failed."""
+    error = None
+    with listening() as conversation:
+        try:
+            deed(drivers.connect(order.call.driver, order.call.settings))
+        except DriverError as failure:
+            error = failure
+            log.warning("room of allocation %s: %s", order.allocation_id, failure)
+    hidden = {*order.spec.secrets, *drivers.secrets_among(order.call.driver, order.call.settings)}
+    return Said(answer=conversation.text(hidden), took=conversation.took), error

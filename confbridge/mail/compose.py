@@ -116,6 +116,7 @@ class Copy:
     delegated_from: str = ""
     body: str = ""  # a calendar part that is ready
     site: str = ""  # of which endpoint it tells, where that is not the recipient
+    dial: tuple[str, ...] = ()  # what is dialled instead of joining by the page
 
     @property
     def is_for_endpoint(self) -> bool:
@@ -211,6 +212,7 @@ def _invitation(copy: Copy, words: NullTranslations) -> itip.Invitation:
     if copy.has_links:
         description.append(words.gettext("Join: %(url)s") % {"url": copy.join_url})
         description.append(words.gettext("Answer: %(url)s") % {"url": copy.reply_url})
+        description += [words.gettext("Or dial: %(text)s") % {"text": one} for one in copy.dial]
     return itip.Invitation(
         method=_method(copy),
         uid=copy.uid,
@@ -238,6 +240,8 @@ def _invitation(copy: Copy, words: NullTranslations) -> itip.Invitation:
         related_to=copy.related_to,
         reason=copy.reason,
         is_secret=copy.is_secret,
+        dial=copy.dial if copy.has_links else (),
+        dial_label=words.gettext("Dial in"),
         delegated_from=copy.delegated_from,
     )
 

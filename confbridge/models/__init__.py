@@ -1,12 +1,27 @@
 """Tables, constraints, and facts of one row."""
 
 from confbridge.models.account import Account, ApiToken, IdempotentAnswer, Role
-from confbridge.models.attendance import BridgeEvents, Gap, Leg, LegSource
+from confbridge.models.attendance import (
+    BridgeEvents,
+    EventKey,
+    EventStream,
+    Gap,
+    Leg,
+    LegSource,
+)
 from confbridge.models.audit import AuditEntry
-from confbridge.models.bridge import Allocation, Bridge, BridgeBlock, Pool
+from confbridge.models.bridge import (
+    Allocation,
+    Bridge,
+    BridgeBlock,
+    Pool,
+    RoomStep,
+    StateChange,
+)
 from confbridge.models.endpoint import Endpoint
 from confbridge.models.feed import Feed
 from confbridge.models.letter import Letter, LetterKind, Mail, MailState
+from confbridge.models.live import DialOut, Duty, Exclusion, Incident, IncidentKind, Notice
 from confbridge.models.meeting import (
     Attendee,
     Counter,
@@ -20,6 +35,7 @@ from confbridge.models.meeting import (
     SubstituteState,
 )
 from confbridge.models.organisation import Organisation
+from confbridge.models.readiness import LineTest, SignOff
 from confbridge.models.reply import (
     Mailbox,
     Outcome,
@@ -45,19 +61,28 @@ __all__ = [
     "BridgeEvents",
     "Counter",
     "DecidedDay",
+    "DialOut",
+    "Duty",
     "Endpoint",
+    "EventKey",
+    "EventStream",
+    "Exclusion",
     "Exdate",
     "Feed",
     "Gap",
     "IdempotentAnswer",
+    "Incident",
+    "IncidentKind",
     "Leg",
     "LegSource",
     "Letter",
     "LetterKind",
+    "LineTest",
     "Mail",
     "MailState",
     "Mailbox",
     "Meeting",
+    "Notice",
     "Occurrence",
     "OccurrenceAnswer",
     "Offer",
@@ -72,7 +97,10 @@ __all__ = [
     "ReplyState",
     "Reservation",
     "Role",
+    "RoomStep",
+    "SignOff",
     "Standing",
+    "StateChange",
     "SubstituteState",
     "Task",
     "TaskKind",

@@ -34,6 +34,7 @@ class Account(Base):
     password_hash: Mapped[str]
     session_key: Mapped[str]  # changed with the password, which ends every session
     language: Mapped[str] = mapped_column(default="")
+    phone: Mapped[str] = mapped_column(default="")
     active: Mapped[bool] = mapped_column(default=True)
     failed_sign_ins: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)

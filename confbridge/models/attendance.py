@@ -18,6 +18,7 @@ class LegSource(StrEnum):
 
     EVENT = "event"
     POLL = "poll"
+    RECONSTRUCTED = "reconstructed"  # of an end: from when it was last seen, or its room closed
 
 
 class Leg(Base):
@@ -36,6 +37,14 @@ class Leg(Base):
     left: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: still in
     left_source: Mapped[str] = mapped_column(default="")  # how we know that it ended
     seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # What the page of the endpoint, or the bridge, says of it; None: nothing is known.
+    picture: Mapped[bool | None]
+    sound: Mapped[bool | None]
+    hand: Mapped[bool] = mapped_column(default=False)
+    muted: Mapped[bool] = mapped_column(default=False)  # by an operator
+    loss: Mapped[float | None]  # of 1
+    delay: Mapped[float | None]  # seconds, there and back
+    told_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     __table_args__ = (
         UniqueConstraint("allocation_id", "leg", name="uq_legs_allocation_leg"),
@@ -72,3 +81,33 @@ class Gap(Base):
     ends: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: it goes on
 
     __table_args__ = (Index("ix_gaps_bridge", "bridge_id", "starts"),)
+
+
+class EventStream(Base):
+    """How far a bridge's numbered events have come: a number left out is an event lost."""
+
+    __tablename__ = "event_streams"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bridge_id: Mapped[int] = mapped_column(ForeignKey(Bridge.id))
+    name: Mapped[str]
+    number: Mapped[int] = mapped_column(default=0)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    __table_args__ = (UniqueConstraint("bridge_id", "name", name="uq_event_streams_bridge_name"),)
+
+
+class EventKey(Base):
+    """An event that has been worked on, by its maker's key; kept for a while."""
+
+    __tablename__ = "event_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bridge_id: Mapped[int] = mapped_column(ForeignKey(Bridge.id))
+    key: Mapped[str]
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    __table_args__ = (
+        UniqueConstraint("bridge_id", "key", name="uq_event_keys_bridge_key"),
+        Index("ix_event_keys_at", "at"),
+    )

@@ -45,6 +45,7 @@ class Bridge(Base):
     failure_domain: Mapped[str] = mapped_column(default="")  # what fails together; "": alone
     head_room: Mapped[int] = mapped_column(default=0)  # percent kept free
     rooms_per_minute: Mapped[int] = mapped_column(default=30)
+    in_flight: Mapped[int] = mapped_column(default=4)  # rooms it opens at one time, at most
     settings: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # as the driver declares
     secrets: Mapped[dict[str, str]] = mapped_column(Sealed, default=dict, deferred=True)
     draining: Mapped[bool] = mapped_column(default=False)
@@ -52,14 +53,29 @@ class Bridge(Base):
     version: Mapped[int] = mapped_column(default=1)
 
     state: Mapped[str] = mapped_column(default=BridgeState.DOWN)
-    against: Mapped[int] = mapped_column(default=0)  # answers in a row that spoke against `state`
+    bad: Mapped[int] = mapped_column(default=0)  # answers in a row
+    good: Mapped[int] = mapped_column(default=0)
+    was_up: Mapped[bool] = mapped_column(default=False)
     state_since: Mapped[datetime] = mapped_column(UTCDateTime)
     probe_at: Mapped[datetime] = mapped_column(UTCDateTime)
     software: Mapped[str] = mapped_column(default="")
     epoch: Mapped[str] = mapped_column(default="")  # another one means that it was restarted
     trouble: Mapped[str] = mapped_column(default="")  # what the last bad answer said
     ports_in_use: Mapped[int] = mapped_column(default=0)
+    most_in_use: Mapped[int] = mapped_column(default=0)  # ports, of all that was ever seen
+    most_in_use_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    measured: Mapped[int | None]  # ports it says itself that it has
+    load: Mapped[float | None]  # of 1, as it says itself
+    took: Mapped[float | None]  # seconds that its last answer took
+    clock_off: Mapped[float | None]  # seconds by which its clock is ahead of ours
+    certificate_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    checked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its certificate
     heard_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    compared_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # who is in its rooms
+    # A mark goes to the bridge and comes back among its events: none is lost in between.
+    marked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    mark_heard_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    drained_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its last conference ended
 
     pool: Mapped[Pool] = relationship(lazy="joined", innerjoin=True)
 
@@ -73,12 +89,32 @@ class Bridge(Base):
 
     @property
     def health(self) -> Health:
-        return Health(BridgeState(self.state), self.against)
+        since = self.state_since if self.was_up else None
+        return Health(BridgeState(self.state), since, self.bad, self.good)
+
+    @property
+    def is_silent(self) -> bool:
+        """Say whether it has not answered of late: asking it would be waiting in vain."""
+        return self.state == BridgeState.DOWN or (self.state != BridgeState.UP and self.bad > 0)
 
     @property
     def is_usable(self) -> bool:
         """Say whether it takes anything new."""
         return self.active and not self.draining and self.state != BridgeState.DOWN
+
+
+class StateChange(Base):
+    """A state that a bridge came into, and why."""
+
+    __tablename__ = "bridge_states"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bridge_id: Mapped[int] = mapped_column(ForeignKey(Bridge.id))
+    state: Mapped[str]
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    why: Mapped[str] = mapped_column(default="")
+
+    __table_args__ = (Index("ix_bridge_states_bridge", "bridge_id", "since"),)
 
 
 class BridgeBlock(Base):
@@ -111,7 +147,9 @@ class Allocation(Base):
     promised; it stays, so that the pace of a bridge can be planned by it.
 
     `open_at` and `close_at` are when the room is due to be opened (or brought
-    up to date) and closed; None when there is nothing to do.
+    up to date) and closed; None when there is nothing to do. `claimed_until`
+    is set while somebody is at it. `detached_at` is set when its bridge was
+    lost and the conference went on elsewhere: the room may still be there.
     """
 
     __tablename__ = "allocations"
@@ -132,6 +170,9 @@ class Allocation(Base):
     close_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     opened_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    claimed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    detached_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    rescue_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # not to be tried before
     tries: Mapped[int] = mapped_column(default=0)
     trouble: Mapped[str] = mapped_column(default="")
 
@@ -147,6 +188,8 @@ class Allocation(Base):
         Index("ix_allocations_room", "room", unique=True),
         Index("ix_allocations_open_at", "open_at"),
         Index("ix_allocations_close_at", "close_at"),
+        Index("ix_allocations_claimed_until", "claimed_until"),
+        Index("ix_allocations_detached_at", "detached_at"),
     )
 
     @property
@@ -160,3 +203,21 @@ class Allocation(Base):
     @property
     def is_open(self) -> bool:
         return self.opened_at is not None and self.closed_at is None
+
+
+class RoomStep(Base):
+    """One thing that was done to a room, and all that its bridge said to it; never a secret."""
+
+    __tablename__ = "room_steps"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    allocation_id: Mapped[int] = mapped_column(ForeignKey(Allocation.id))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    step: Mapped[str]  # open, close, detach, …
+    number: Mapped[int] = mapped_column(default=0)  # of the try
+    ok: Mapped[bool] = mapped_column(default=False)
+    said: Mapped[str] = mapped_column(default="")  # in one line
+    answer: Mapped[str] = mapped_column(default="")  # in full
+    took: Mapped[int] = mapped_column(default=0)  # milliseconds
+
+    __table_args__ = (Index("ix_room_steps_allocation", "allocation_id", "id"),)

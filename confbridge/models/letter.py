@@ -61,6 +61,7 @@ class Letter(Base):
     until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # how long an offer stands
     site: Mapped[str] = mapped_column(default="")  # the endpoint that a head office is told of
 
+    dial: Mapped[str] = mapped_column(default="")  # what is dialled, a line each
     body: Mapped[str] = mapped_column(default="")  # an iCalendar object that is ready to be sent
 
     meeting: Mapped[Meeting | None] = relationship(lazy="raise")

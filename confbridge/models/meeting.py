@@ -64,6 +64,8 @@ class Meeting(Base):
     secret: Mapped[bool] = mapped_column(default=False)
     waiting_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # on the waiting list
     check_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when to look for room again
+    rehearsal_minutes: Mapped[int] = mapped_column(default=0)  # 0: none is held
+    rehearses_id: Mapped[int | None]  # the meeting of which this is the rehearsal
 
     host: Mapped[Organisation] = relationship(lazy="selectin")
     organizer: Mapped[Account] = relationship(lazy="selectin")
@@ -84,6 +86,7 @@ class Meeting(Base):
     __table_args__ = (
         CheckConstraint("starts < ends", name="span"),
         Index("ix_meetings_check_at", "check_at"),
+        Index("ix_meetings_rehearses", "rehearses_id"),
         CheckConstraint("guest_ports >= 0", name="guest_ports"),
         Index("ix_meetings_host", "host_id"),
         Index("ix_meetings_organizer", "organizer_id"),
@@ -148,6 +151,12 @@ class Occurrence(Base):
     displaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("occurrences.id"))
     # When to look next whom to remind; None when nothing more is to come.
     remind_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=clock.now)
+    locked: Mapped[bool] = mapped_column(default=False)  # nobody new comes in
+    recording: Mapped[bool] = mapped_column(default=False)
+    recording_decision: Mapped[str] = mapped_column(default="")  # the chair's; "": there is none
+    dial: Mapped[str] = mapped_column(default="")  # what was last told to be dialled
+    # When to look next whether all is well; None while its room is not open.
+    watch_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     meeting: Mapped[Meeting] = relationship(back_populates="occurrences", lazy="raise")
     allocations: Mapped[list[Allocation]] = relationship(
@@ -165,6 +174,7 @@ class Occurrence(Base):
         Index("ix_occurrences_hold_until", "hold_until"),
         Index("ix_occurrences_displaced_by", "displaced_by_id"),
         Index("ix_occurrences_remind_at", "remind_at"),
+        Index("ix_occurrences_watch_at", "watch_at"),
     )
 
     @validates("starts", "state")

@@ -13,8 +13,10 @@ from confbridge.models import (
     Allocation,
     Attendee,
     Bridge,
+    Duty,
     Endpoint,
     Feed,
+    Incident,
     Letter,
     Mail,
     Meeting,
@@ -275,22 +277,51 @@ def _check_own(account: Account, number: int) -> None:
         raise NotAllowed(Phrase("Your account may not do this."))
 
 
-def conference(account: Account, number: int) -> Occurrence:
-    """Return an occurrence whose conference `account` may watch: operators, and its secretariat.
+def conference(account: Account, number: int, *, to_change: bool = False) -> Occurrence:
+    """Return an occurrence whose conference `account` may run: operators, and its secretariat.
 
     Raises NotFound, NotAllowed.
     """
+    if to_change:  # the meeting first, as every change of it does
+        meeting_of = select(Occurrence.meeting_id).where(Occurrence.id == number)
+        locked = select(Meeting.id).where(Meeting.id.in_(meeting_of))
+        db.session.execute(locked.with_for_update(of=Meeting))
     asked = (
         select(Occurrence)
         .join(Meeting)
         .where(Occurrence.id == number, meeting_is_visible(account))
         .options(joinedload(Occurrence.meeting), joinedload(Occurrence.allocations))
     )
+    asked = asked.execution_options(populate_existing=True) if to_change else asked
     found = db.session.scalars(asked).unique().one_or_none()
     if found is None:
         raise NotFound(Phrase("There is no such conference."))
     if account.role != Role.OPERATOR and not may_change(account, found.meeting):
         raise NotAllowed(Phrase("Your account may not do this."))
+    return found
+
+
+def incident(account: Account, number: int) -> Incident:
+    """Return an incident to who looks after bridges.
+
+    Raises NotFound, NotAllowed.
+    """
+    check_role(account, Role.ADMIN, Role.OPERATOR)
+    found = db.session.scalar(select(Incident).where(Incident.id == number).with_for_update())
+    if found is None:
+        raise NotFound(Phrase("There is no such task."))
+    return found
+
+
+def duty(account: Account, number: int) -> Duty:
+    """Return a time on duty to who may change it.
+
+    Raises NotFound, NotAllowed.
+    """
+    check_role(account, Role.ADMIN)
+    found = db.session.scalar(select(Duty).where(Duty.id == number))
+    if found is None:
+        raise NotFound(Phrase("There is no such duty."))
     return found
 
 

@@ -18,12 +18,13 @@ from sqlalchemy import bindparam, insert, select, text, update
 from confbridge import clock
 from confbridge.database import db
 from confbridge.domain.interval import Interval
-from confbridge.domain.placement import AllocationRole, Part, Plan
+from confbridge.domain.placement import AllocationRole, Part, Plan, placed
 from confbridge.errors import Clash
 from confbridge.models import Allocation, Occurrence, Reservation
 from confbridge.models.meeting import LONGEST
 from confbridge.services import hosts
 from confbridge.services.demands import Need
+from confbridge.services.hosts import Scene
 
 LOCK_SPACE = 7001  # of the advisory locks on endpoints
 
@@ -56,6 +57,7 @@ def plan(
     but: Collection[int] = (),
     keep: Mapping[int, Stay] | None = None,
     avoid: int | None = None,
+    urgent: bool = False,
 ) -> list[Plan | None]:
     """Return where each need can be met, None where it cannot.
 
@@ -63,31 +65,42 @@ def plan(
     no two bookings can wait for each other. What the occurrences `but` hold
     counts as free. `keep` names the bridge on which a need is met now, by its
     place in `needs`: it stays there if it can. `avoid` names one that will not do.
+    What is `urgent` may break the rule of N-1: it is for such a time that it is kept.
     """
     lock_endpoints({number for need in needs for number in need.endpoints})
     taken = _taken(needs, but)
     bridges = [one for one in hosts.listed(lock=True) if one.id != avoid]
     spans = [need.demand.span for need in needs]
     found: list[Plan | None] = []
-    placed: list[tuple[Need, Plan]] = []
+    found_before: list[tuple[Need, Plan]] = []
     for place, scene in enumerate(hosts.scenes(bridges, spans, but=but)):
         need = needs[place]
-        for other, there in placed:
+        for other, there in found_before:
             if other.demand.span.overlaps(need.demand.span):
                 scene.take(other.demand, there)
         crossed = any(
             other.during.overlaps(need.during) and set(other.endpoints) & set(need.endpoints)
-            for other, _ in placed
+            for other, _ in found_before
         )
         if place in taken or crossed:
             found.append(None)
             continue
         stay = (keep or {}).get(place, Stay(None))
-        there_now = scene.place(need.demand, stay.bridge_id, pinned=stay.is_on)
+        there_now = (
+            _at_any_price(scene, need, stay.bridge_id)
+            if urgent
+            else scene.place(need.demand, stay.bridge_id, pinned=stay.is_on)
+        )
         found.append(there_now)
         if there_now is not None:
-            placed.append((need, there_now))
+            found_before.append((need, there_now))
     return found
+
+
+def _at_any_price(scene: Scene, need: Need, wanted: int | None) -> Plan | None:
+    """Return where a need can be met that cannot wait: where its stand-by is, if it has one."""
+    there = placed(need.demand, scene.hosts, lambda plan: plan.parts[0].bridge_id == wanted)
+    return there or scene.place(need.demand) or placed(need.demand, scene.hosts)
 
 
 def planned(

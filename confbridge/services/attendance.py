@@ -7,20 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import distinct, exists, func, or_, select, update
-from sqlalchemy.orm import aliased, undefer
+from sqlalchemy import distinct, func, or_, select, update
 
-from confbridge import clock, drivers
+from confbridge import clock
 from confbridge.database import db
 from confbridge.domain.attendance import Presence, presence
 from confbridge.domain.interval import Interval
-from confbridge.drivers import CanReportEvents, Event, Joined, Left, Participant
-from confbridge.errors import DriverError, NotAllowed, Phrase
+from confbridge.drivers import Participant
 from confbridge.models import (
     Allocation,
     Attendee,
-    Bridge,
-    BridgeEvents,
     Gap,
     Leg,
     LegSource,
@@ -29,8 +25,6 @@ from confbridge.models import (
 )
 from confbridge.services import links
 
-LEASE = timedelta(seconds=20)
-MOST_TRIES = 5
 EVENTS_LATE = timedelta(seconds=20)  # so long an event may be behind what asking finds
 
 
@@ -49,12 +43,22 @@ class Site:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GapSeen:
+    """A time of a conference in which its bridge could not be heard; None: it goes on."""
+
+    bridge: str
+    why: str
+    starts: datetime
+    ends: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attendance:
     """Who was invited, who answered, who came, from when until when."""
 
     sites: Sequence[Site]
     uninvited: Sequence[Site]
-    gaps: Sequence[tuple[Gap, str]]  # with the bridge's code
+    gaps: Sequence[GapSeen]
 
 
 def of(meeting: Meeting, occurrence: Occurrence) -> Attendance:
@@ -76,87 +80,6 @@ def of(meeting: Meeting, occurrence: Occurrence) -> Attendance:
     strangers = [leg for some in by_attendee.values() for leg in some]
     uninvited = [_site(None, leg.name, [leg], occurrence, now) for leg in strangers]
     return Attendance(sites=sites, uninvited=uninvited, gaps=_gaps(occurrence))
-
-
-def store_events(bridge: Bridge, body: str) -> None:
-    """Keep a batch as it came; it is worked on later, so that nothing is lost now."""
-    now = clock.now()
-    db.session.add(BridgeEvents(bridge_id=bridge.id, received_at=now, body=body, due=now))
-
-
-def reporting_bridge(code: str, user: str, password: str) -> Bridge:
-    """Return the bridge that these credentials let report its events.
-
-    Raises NotAllowed.
-    """
-    bridge = db.session.scalar(
-        select(Bridge).where(Bridge.code == code, Bridge.active).options(undefer(Bridge.secrets))
-    )
-    if bridge is not None:
-        driver = drivers.load(bridge.driver, {**bridge.settings, **bridge.secrets})
-        if isinstance(driver, CanReportEvents) and driver.is_from_bridge(user, password):
-            return bridge
-    raise NotAllowed(Phrase("These are not the credentials of a bridge."))
-
-
-def claim_next_events() -> int | None:
-    """Take the oldest batch of a bridge for LEASE, and return its id.
-
-    A bridge's batches are worked on in their order: while one is held, or
-    waits to be tried again, the later ones wait with it, and are given up on
-    after MOST_TRIES so that one that breaks us does not block the rest.
-    """
-    now = clock.now()
-    earlier = aliased(BridgeEvents)
-    first = ~exists().where(
-        earlier.bridge_id == BridgeEvents.bridge_id,
-        earlier.id < BridgeEvents.id,
-        earlier.due.is_not(None),
-    )
-    batch = db.session.scalar(
-        select(BridgeEvents)
-        .where(BridgeEvents.due <= now, first)
-        .order_by(BridgeEvents.id)
-        .with_for_update(of=BridgeEvents, skip_locked=True)
-        .limit(1)
-    )
-    if batch is None:
-        return None
-    batch.tries += 1
-    batch.due = now + LEASE if batch.tries <= MOST_TRIES else None
-    batch.trouble = "" if batch.due else "given up on"
-    return batch.id
-
-
-def work_on_events(batch_id: int) -> None:
-    """Record what a batch says, whole or not at all."""
-    batch = db.session.get(BridgeEvents, batch_id)
-    if batch is None or batch.due is None:
-        return
-    bridge = db.session.scalars(
-        select(Bridge)
-        .where(Bridge.id == batch.bridge_id)
-        .options(undefer(Bridge.secrets))
-        .with_for_update(key_share=True)  # a visit to the bridge writes the same legs
-    ).one()
-    try:
-        driver = drivers.load(bridge.driver, {**bridge.settings, **bridge.secrets})
-        events = driver.events(batch.body) if isinstance(driver, CanReportEvents) else []
-    except DriverError as error:
-        batch.trouble, batch.due = str(error), None
-        return
-    for event in events:
-        apply(bridge.id, event)
-    heard(bridge.id, "events")
-    db.session.delete(batch)
-
-
-def apply(bridge_id: int, event: Event) -> None:
-    """Record one event; the same one again changes nothing."""
-    if isinstance(event, Joined):
-        _joined(bridge_id, event)
-    else:
-        _left(bridge_id, event)
 
 
 def legs_by_room(bridge_id: int) -> dict[str, frozenset[str]]:
@@ -202,18 +125,34 @@ def compare(bridge_id: int, found: Mapping[str, Sequence[Participant]], asked_at
         if allocation.room not in found:
             continue
         here = {one.leg: one for one in found[allocation.room]}
+        holders: dict[str, int] | None = None
         known = {leg.leg: leg for leg in _legs(allocation.id)}
         for leg in known.values():
             if leg.left is None and leg.leg not in here and leg.joined < asked_at:
                 leg.left, leg.left_source = asked_at, LegSource.POLL
             elif leg.leg in here:
                 leg.seen_at = asked_at
+                _tell(leg, here[leg.leg], asked_at)
                 if leg.left is not None and leg.left < asked_at - EVENTS_LATE:
                     leg.left, leg.left_source = None, ""  # an event was of another one
         for one in here.values():
             if one.leg not in known:
-                db.session.add(_new_leg(allocation, one, LegSource.POLL, asked_at))
+                since = one.joined or asked_at  # a bridge that says since when is believed
+                holders = attendees_by_token(allocation) if holders is None else holders
+                whose = holders.get(one.token)
+                leg = new_leg(allocation, one, LegSource.POLL, since, whose)
+                _tell(leg, one, asked_at)
+                db.session.add(leg)
         _miss_events(bridge_id, known.values(), asked_at)
+
+
+def _tell(leg: Leg, who: Participant, at: datetime) -> None:
+    """Write down what the bridge says of a leg, where it does."""
+    for name in ("picture", "sound", "hand", "loss", "delay"):
+        value = getattr(who, name)
+        if value is not None:
+            setattr(leg, name, value)
+            leg.told_at = at
 
 
 def heard(bridge_id: int, why: str) -> None:
@@ -240,13 +179,24 @@ def everybody_left(bridge_id: int) -> None:
     """Close every leg of a bridge that was restarted, when it was last seen."""
     rooms = select(Allocation.id).where(Allocation.bridge_id == bridge_id)
     still_in = update(Leg).where(Leg.allocation_id.in_(rooms), Leg.left.is_(None))
-    db.session.execute(still_in.values(left=Leg.seen_at, left_source="restart"))
+    db.session.execute(still_in.values(left=Leg.seen_at, left_source=LegSource.RECONSTRUCTED))
+
+
+def everybody_lost(allocation_id: int, last_heard: datetime) -> None:
+    """Close every leg of a room whose bridge was lost, when that was last heard.
+
+    Whoever joined after that was there a moment, for all that we know.
+    """
+    still_in = select(Leg).where(Leg.allocation_id == allocation_id, Leg.left.is_(None))
+    for leg in db.session.scalars(still_in):
+        leg.left = max(last_heard, leg.seen_at, leg.joined)
+        leg.left_source = LegSource.RECONSTRUCTED
 
 
 def everybody_left_room(allocation_id: int) -> None:
     """Close every leg of a room that has been closed."""
     still_in = update(Leg).where(Leg.allocation_id == allocation_id, Leg.left.is_(None))
-    db.session.execute(still_in.values(left=clock.now(), left_source="closed"))
+    db.session.execute(still_in.values(left=clock.now(), left_source=LegSource.RECONSTRUCTED))
 
 
 def _site(
@@ -264,57 +214,49 @@ def _site(
     )
 
 
-def _gaps(occurrence: Occurrence) -> list[tuple[Gap, str]]:
-    asked = (
-        select(Gap, Bridge.code)
-        .join(Bridge, Bridge.id == Gap.bridge_id)
-        .join(Allocation, Allocation.bridge_id == Bridge.id)
-        .where(
-            Allocation.occurrence_id == occurrence.id,
-            Gap.starts < Allocation.ends,
-            or_(Gap.ends.is_(None), Gap.ends > Allocation.opened_at),
+def _gaps(occurrence: Occurrence) -> list[GapSeen]:
+    """Return the gaps of the bridges it was on while it was there.
+
+    After a loss nothing is heard until the room that stands in is open.
+    """
+    rooms = db.session.scalars(
+        select(Allocation)
+        .where(Allocation.occurrence_id == occurrence.id, Allocation.opened_at.is_not(None))
+        .order_by(Allocation.opened_at, Allocation.id)
+    ).all()
+    found = []
+    for place, one in enumerate(rooms):
+        assert one.opened_at is not None
+        until = one.closed_at or one.ends
+        if one.detached_at is not None:
+            after = [each.opened_at for each in rooms[place + 1 :] if each.opened_at]
+            until = after[0] if after else one.detached_at
+        asked = select(Gap).where(
+            Gap.bridge_id == one.bridge_id,
+            Gap.starts < until,
+            or_(Gap.ends.is_(None), Gap.ends > one.opened_at),
         )
-        .order_by(Gap.starts)
-    )
-    return [(gap, code) for gap, code in db.session.execute(asked)]
+        for gap in db.session.scalars(asked.order_by(Gap.starts, Gap.id)):
+            ends = gap.ends if gap.ends is not None and gap.ends <= until else None
+            if ends is None and until <= clock.now():
+                ends = until
+            starts = max(gap.starts, one.opened_at)
+            seen = GapSeen(bridge=one.bridge.code, why=gap.why, starts=starts, ends=ends)
+            found.append(seen)
+    return found
 
 
-def _joined(bridge_id: int, event: Joined) -> None:
-    allocation = db.session.scalar(
-        select(Allocation).where(Allocation.bridge_id == bridge_id, Allocation.room == event.room)
-    )
-    if allocation is None:
-        return  # a room that is not ours
-    asked = select(Leg).where(Leg.allocation_id == allocation.id, Leg.leg == event.leg)
-    leg = db.session.scalar(asked)
-    if leg is None:
-        who = Participant(leg=event.leg, name=event.name, token=event.token)
-        leg = _new_leg(allocation, who, LegSource.EVENT, event.at)
-        db.session.add(leg)
-    leg.joined, leg.source, leg.handle = min(leg.joined, event.at), LegSource.EVENT, event.handle
-    db.session.flush()
-
-
-def _left(bridge_id: int, event: Left) -> None:
-    rooms = select(Allocation.id).where(Allocation.bridge_id == bridge_id)
-    if event.room:
-        rooms = rooms.where(Allocation.room == event.room)
-    condition = Leg.allocation_id.in_(rooms) & (Leg.joined <= event.at)
-    if event.leg:
-        condition &= Leg.leg == event.leg
-    if event.handle.endswith("/"):
-        condition &= Leg.handle.startswith(event.handle, autoescape=True)
-    elif event.handle:
-        condition &= Leg.handle == event.handle
-    # What asking found later than it happened, the event puts right.
-    ended = update(Leg).where(condition, Leg.left.is_(None) | (Leg.left > event.at))
-    db.session.execute(ended.values(left=event.at, left_source=LegSource.EVENT))
-
-
-def _new_leg(allocation: Allocation, who: Participant, source: LegSource, joined: datetime) -> Leg:
+def new_leg(
+    allocation: Allocation,
+    who: Participant,
+    source: LegSource,
+    joined: datetime,
+    attendee_id: int | None,
+) -> Leg:
+    """Return a leg that has just been heard of; an attendee of None is a guest."""
     return Leg(
         allocation_id=allocation.id,
-        attendee_id=_attendee_by(allocation, who.token),
+        attendee_id=attendee_id,
         leg=who.leg,
         name=who.name[:300],
         source=source,
@@ -323,17 +265,14 @@ def _new_leg(allocation: Allocation, who: Participant, source: LegSource, joined
     )
 
 
-def _attendee_by(allocation: Allocation, token: str) -> int | None:
-    """Return whose token it is, also of one who is no longer invited; None for a guest."""
+def attendees_by_token(allocation: Allocation) -> dict[str, int]:
+    """Return whose each token of a room is, also of those no longer invited; not the guests'."""
     asked = (
         select(Attendee.id)
         .join(Occurrence, Occurrence.meeting_id == Attendee.meeting_id)
         .where(Occurrence.id == allocation.occurrence_id)
     )
-    for attendee_id in db.session.scalars(asked):
-        if links.access_token(allocation.room, attendee_id) == token:
-            return attendee_id
-    return None
+    return {links.access_token(allocation.room, one): one for one in db.session.scalars(asked)}
 
 
 def _miss_events(bridge_id: int, legs: Iterable[Leg], asked_at: datetime) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
 from confbridge import clock, drivers
@@ -17,14 +17,10 @@ from confbridge.domain.capacity import PORT, Profile, peak
 from confbridge.domain.capacity import ports as in_ports
 from confbridge.domain.health import BridgeState
 from confbridge.domain.interval import Interval
-from confbridge.drivers import Participant
-from confbridge.errors import Conflict, DriverError, Invalid, Phrase
+from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs.directory import BridgeChange, BridgeDraft, PoolChange, PoolDraft
-from confbridge.models import Account, Allocation, Bridge, Meeting, Occurrence, Pool
-from confbridge.services import attendance, audit, hosts
-
-VISIT_EVERY = timedelta(seconds=10)
-LEASE = timedelta(seconds=40)
+from confbridge.models import Account, Bridge, Meeting, Occurrence, Pool, StateChange
+from confbridge.services import audit, hosts
 
 
 @dataclass(frozen=True)
@@ -34,24 +30,6 @@ class Call:
     bridge_id: int
     driver: str
     settings: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Visit:
-    """A bridge to be asked how it is, and who is in the rooms it should have open."""
-
-    call: Call
-    rooms: Mapping[str, frozenset[str]]  # room: the legs that we think are in it
-
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """What a visit found."""
-
-    software: str
-    epoch: str
-    counts: Mapping[str, int]
-    participants: Mapping[str, Sequence[Participant]]
 
 
 def listed() -> Sequence[Bridge]:
@@ -103,6 +81,7 @@ def create(draft: BridgeDraft, *, by: Account) -> Bridge:
         failure_domain=draft.failure_domain,
         head_room=draft.head_room,
         rooms_per_minute=draft.rooms_per_minute,
+        in_flight=draft.in_flight,
         settings=dict(draft.settings),
         secrets=dict(draft.secrets),
         state=BridgeState.DOWN,
@@ -111,6 +90,7 @@ def create(draft: BridgeDraft, *, by: Account) -> Bridge:
     )
     db.session.add(bridge)
     db.session.flush()
+    db.session.add(StateChange(bridge_id=bridge.id, state=bridge.state, since=now))
     audit.record(by.email, "bridge added", f"bridge {bridge.code}")
     return bridge
 
@@ -143,7 +123,7 @@ def change(bridge: Bridge, wanted: BridgeChange, *, by: Account) -> None:
     bridge.name = wanted.name or bridge.name
     bridge.networks = frozenset(wanted.networks or bridge.networks)
     bridge.kinds = frozenset(wanted.kinds or bridge.kinds)
-    for name in ("failure_domain", "head_room", "rooms_per_minute"):
+    for name in ("failure_domain", "head_room", "rooms_per_minute", "in_flight"):
         value = getattr(wanted, name)
         if value is not None:
             setattr(bridge, name, value)
@@ -260,101 +240,12 @@ def at_risk(days: int = 14) -> dict[int, list[AtRisk]]:
     return found
 
 
-def claim_next_visit() -> Visit | None:
-    """Take the bridge that has waited longest to be asked, for LEASE."""
-    now = clock.now()
-    bridge = db.session.scalar(
-        select(Bridge)
-        .where(Bridge.probe_at <= now, Bridge.active)
-        .options(undefer(Bridge.secrets))
-        .order_by(Bridge.probe_at)
-        .with_for_update(skip_locked=True, key_share=True)
-        .limit(1)
-    )
-    if bridge is None:
-        return None
-    bridge.probe_at = now + LEASE
-    return Visit(call_of(bridge), attendance.legs_by_room(bridge.id))
-
-
-def visited(bridge_id: int, findings: Findings, asked_at: datetime) -> BridgeState | None:
-    """Record a good answer: health, load, who is in, and what the bridge has forgotten.
-
-    Return the bridge's state if it is another one now.
-    """
-    bridge = _to_record(bridge_id)
-    changed = _note(bridge, good=True, trouble="")
-    if bridge.epoch and bridge.epoch != findings.epoch:
-        attendance.everybody_left(bridge_id)
-    bridge.software, bridge.epoch = findings.software, findings.epoch
-    bridge.ports_in_use = sum(findings.counts.values())
-    attendance.heard(bridge_id, "unreachable")
-    bridge.heard_at = asked_at
-    attendance.compare(bridge_id, findings.participants, asked_at)
-    _reopen_forgotten(bridge_id, findings.counts, asked_at)
-    _close_orphans(bridge_id, findings.counts, asked_at)
-    return changed
-
-
-def not_visited(bridge_id: int, error: DriverError) -> BridgeState | None:
-    """Record that the bridge did not answer as it should; return its state if that changed."""
-    bridge = _to_record(bridge_id)
-    attendance.not_heard(bridge_id, "unreachable", bridge.heard_at or clock.now())
-    return _note(bridge, good=False, trouble=str(error))
-
-
-def _to_record(bridge_id: int) -> Bridge:
-    return db.session.scalars(
-        select(Bridge).where(Bridge.id == bridge_id).with_for_update(key_share=True)
-    ).one()
-
-
-def _note(bridge: Bridge, *, good: bool, trouble: str) -> BridgeState | None:
-    health = bridge.health.after(good=good)
-    changed = health.state if health.state != bridge.state else None
-    if changed:
-        bridge.state_since = clock.now()
-        audit.record("health", f"bridge {health.state}", f"bridge {bridge.code}", trouble)
-    bridge.state, bridge.against, bridge.trouble = health.state, health.against, trouble
-    # A change of state is confirmed quickly; calm is asked for calmly.
-    settled = health.against == 0
-    bridge.probe_at = clock.now() + (VISIT_EVERY if settled else VISIT_EVERY / 5)
-    return changed
-
-
-def _reopen_forgotten(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> None:
-    """Have every room opened again that should be open and is not there."""
-    forgotten = update(Allocation).where(
-        Allocation.bridge_id == bridge_id,
-        Allocation.live,
-        Allocation.opened_at < asked_at,
-        Allocation.closed_at.is_(None),
-        Allocation.open_at.is_(None),
-        Allocation.ends > asked_at,
-        Allocation.room.not_in(counts.keys()),
-    )
-    db.session.execute(forgotten.values(open_at=clock.now()))
-
-
-def _close_orphans(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> None:
-    """Have every room closed that is there and should not be: its opener died, say."""
-    gone = ~Allocation.live | Allocation.closed_at.is_not(None)
-    orphans = update(Allocation).where(
-        Allocation.bridge_id == bridge_id,
-        gone,
-        Allocation.close_at.is_(None),
-        or_(Allocation.closed_at.is_(None), Allocation.closed_at < asked_at),
-        Allocation.room.in_(counts.keys()),
-    )
-    db.session.execute(orphans.values(close_at=clock.now()))
-
-
 def _check_settings(kind: str, settings: Mapping[str, str], secrets: Mapping[str, str]) -> None:
     problems = {}
     known = {one.name: one for one in drivers.declared(kind)}
     for one in known.values():
         place, given = ("secrets", secrets) if one.is_secret else ("settings", settings)
-        if not given.get(one.name):
+        if not (given.get(one.name) or one.default or one.is_optional):
             problems[f"{place}.{one.name}"] = Phrase("This is missing.")
     for place, given in (("settings", settings), ("secrets", secrets)):
         for name in given:

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import joinedload, undefer
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from confbridge import clock
 from confbridge.database import db
-from confbridge.domain import lifecycle
-from confbridge.domain.health import BridgeState
 from confbridge.domain.lifecycle import MeetingState
-from confbridge.drivers import RoomSpec
-from confbridge.errors import DriverError
-from confbridge.models import Account, Allocation, Attendee, Bridge, Meeting, Occurrence
-from confbridge.services import access, attendance, bridges, demands, links
+from confbridge.models import Account, Allocation, Attendee, Meeting, Occurrence
+from confbridge.services import access, attendance, demands, links, rooms
 from confbridge.services.bridges import Call
-
-LEASE = timedelta(seconds=40)
-RETRY = timedelta(seconds=10)
-LONGEST_RETRY = timedelta(minutes=5)
 
 
 class Door(StrEnum):
@@ -40,6 +32,8 @@ class Door(StrEnum):
     GIVEN_BACK = "given_back"  # it has declined, and its place is anybody's
     SECRET = "secret"  # noqa: S105 (it is held on no bridge of ours)
     NOT_INVITED = "not_invited"  # to others of the series, but not to this one
+    LOCKED = "locked"
+    PUT_OUT = "put_out"  # by an operator, and not to come back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +47,7 @@ class Entrance:
     room: str = ""
     pin: str = ""
     token: str = ""
-
-
-@dataclass(frozen=True)
-class RoomOrder:
-    """A room that a bridge shall open or close; all that can be known without a database."""
-
-    allocation_id: int
-    lease: datetime
-    call: Call
-    spec: RoomSpec
+    is_chair: bool = False
 
 
 def live(account: Account) -> Sequence[Occurrence]:
@@ -72,73 +57,26 @@ def live(account: Account) -> Sequence[Occurrence]:
         .join(Allocation, Allocation.occurrence_id == Occurrence.id)
         .join(Meeting, Meeting.id == Occurrence.meeting_id)
         .where(Allocation.opened_at.is_not(None), Allocation.closed_at.is_(None))
-        .where(access.meeting_is_own(account))
+        .where(Allocation.live, access.meeting_is_own(account))
         .options(joinedload(Occurrence.meeting))
         .order_by(Occurrence.starts, Occurrence.id)
     )
     return db.session.scalars(asked).unique().all()
 
 
-def claim_next_to_open() -> RoomOrder | None:
-    """Take the room that should have been open longest, for LEASE."""
-    now = clock.now()
-    wanted = Allocation.live & (Allocation.open_at <= now) & (Allocation.ends > now)
-    allocation = _first(wanted, Allocation.open_at)
-    if allocation is None:
-        return None
-    allocation.open_at = now + LEASE
-    allocation.tries += 1
-    return _order(allocation, allocation.open_at)
-
-
-def opened(order: RoomOrder) -> None:
-    """Record that the room is open."""
-    allocation = _again(order)
-    now = clock.now()
-    allocation.opened_at, allocation.closed_at = allocation.opened_at or now, None
-    allocation.tries, allocation.trouble = 0, ""
-    if allocation.open_at == order.lease:  # else it is wanted otherwise meanwhile
-        allocation.open_at = None
-    if not allocation.live:
-        allocation.close_at = now  # given up while it was being opened
-
-
-def opening_failed(order: RoomOrder, error: DriverError) -> None:
-    """Try again soon; a room that cannot be opened shows why, until its time is over."""
-    allocation = _again(order)
-    allocation.trouble = str(error)
-    if allocation.open_at == order.lease:
-        allocation.open_at = clock.now() + RETRY
-
-
-def claim_next_to_close() -> RoomOrder | None:
-    """Take the room that should have been closed longest, for LEASE."""
-    now = clock.now()
-    allocation = _first(Allocation.close_at <= now, Allocation.close_at)
-    if allocation is None:
-        return None
-    allocation.close_at = now + LEASE
-    allocation.tries += 1
-    return _order(allocation, allocation.close_at)
-
-
-def closed(order: RoomOrder) -> None:
-    """Record that the room is gone, and the meeting over unless it goes on elsewhere."""
-    allocation = _again(order)
-    allocation.closed_at = clock.now()
-    allocation.trouble, allocation.tries = "", 0
-    if allocation.close_at == order.lease:
-        allocation.close_at = None
-    _ended(allocation)
-
-
-def closing_failed(order: RoomOrder, error: DriverError) -> None:
-    """Try again later; the meeting is over all the same."""
-    allocation = _again(order)
-    allocation.trouble = str(error)
-    if allocation.close_at == order.lease:
-        allocation.close_at = clock.now() + _wait(allocation)
-    _ended(allocation)
+def over(account: Account, *, limit: int = 50) -> Sequence[Occurrence]:
+    """Return the occurrences whose room was closed, that `account` may watch; the last first."""
+    asked = (
+        select(Occurrence)
+        .join(Allocation, Allocation.occurrence_id == Occurrence.id)
+        .join(Meeting, Meeting.id == Occurrence.meeting_id)
+        .where(Allocation.opened_at.is_not(None), Allocation.closed_at.is_not(None))
+        .where(Allocation.live, access.meeting_is_own(account))
+        .options(joinedload(Occurrence.meeting))
+        .order_by(Occurrence.starts.desc(), Occurrence.id.desc())
+        .limit(limit)
+    )
+    return db.session.scalars(asked).unique().all()
 
 
 def of_guests(link: str) -> Occurrence:
@@ -161,10 +99,11 @@ def entrance(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None
         door=door,
         opens_at=opens_at,
         ports=allocation.legs,
-        call=call_for(allocation),
+        call=rooms.call_for(allocation),
         room=allocation.room,
         pin=links.pin(occurrence.id),
         token=links.access_token(allocation.room, attendee.id if attendee else None),
+        is_chair=attendee is not None and attendee.role == "main",
     )
 
 
@@ -192,89 +131,25 @@ def _not_expected(occurrence: Occurrence, attendee: Attendee | None) -> Door | N
 def _at(allocation: Allocation, meeting: Meeting, attendee: Attendee | None) -> Door:
     if not allocation.is_open:
         return Door.EARLY if clock.now() < allocation.starts else Door.NOT_READY
-    if allocation.bridge.state != BridgeState.UP:  # asking it would only keep others waiting
+    if allocation.bridge.is_silent:  # asking it would only keep others waiting
         return Door.NOT_READY
+    kept_out = _kept_out(allocation, meeting, attendee)
+    if kept_out:
+        return kept_out
     return _room_for(meeting, attendee, attendance.legs_of(allocation, attendee))
+
+
+def _kept_out(allocation: Allocation, meeting: Meeting, attendee: Attendee | None) -> Door | None:
+    occurrence = db.session.get_one(Occurrence, allocation.occurrence_id)
+    if attendee is not None and rooms.is_put_out(occurrence, attendee):
+        return Door.PUT_OUT
+    if not occurrence.locked:
+        return None
+    number = attendee.id if attendee else None
+    return None if number in rooms.admitted(occurrence, meeting) else Door.LOCKED
 
 
 def _room_for(meeting: Meeting, attendee: Attendee | None, legs: int) -> Door:
     if attendee is None:
         return Door.FULL if legs >= meeting.guest_ports else Door.OPEN
     return Door.TAKEN if legs >= attendee.ports else Door.OPEN
-
-
-def call_for(allocation: Allocation) -> Call:
-    """Return what is needed to talk to the bridge that this is on."""
-    asked = select(Bridge).where(Bridge.id == allocation.bridge_id)
-    return bridges.call_of(
-        db.session.scalars(
-            asked.options(undefer(Bridge.secrets)).execution_options(populate_existing=True)
-        ).one()
-    )
-
-
-def _first(condition: object, column: object) -> Allocation | None:
-    found: Allocation | None = db.session.scalar(
-        select(Allocation)
-        .where(condition)  # type: ignore[arg-type]
-        .order_by(column, Allocation.id)  # type: ignore[arg-type]
-        .with_for_update(of=Allocation, skip_locked=True)
-        .limit(1)
-    )
-    return found
-
-
-def _order(allocation: Allocation, lease: datetime) -> RoomOrder:
-    meeting = _meeting_of(allocation)
-    attendees = demands.holders(_occurrence_of(allocation))
-    guests = [None] if meeting.guest_ports else []
-    spec = RoomSpec(
-        name=allocation.room,
-        title=meeting.title,
-        ports=allocation.legs,
-        pin=links.pin(allocation.occurrence_id),
-        secret=links.room_secret(allocation.room),
-        tokens=frozenset(links.access_token(allocation.room, one) for one in [*attendees, *guests]),
-    )
-    return RoomOrder(allocation.id, lease, call_for(allocation), spec)
-
-
-def _meeting_of(allocation: Allocation) -> Meeting:
-    asked = select(Meeting).join(Occurrence).where(Occurrence.id == allocation.occurrence_id)
-    return db.session.scalars(asked).one()
-
-
-def _occurrence_of(allocation: Allocation) -> Occurrence:
-    return db.session.get_one(Occurrence, allocation.occurrence_id)
-
-
-def _again(order: RoomOrder) -> Allocation:
-    asked = select(Allocation).where(Allocation.id == order.allocation_id)
-    # The meeting first, as every change of it does, so that the two cannot wait for each other.
-    meeting = select(Meeting.id).join(Occurrence).join(Allocation)
-    meeting = meeting.where(Allocation.id == order.allocation_id)
-    db.session.execute(meeting.with_for_update(of=Meeting))
-    return db.session.scalars(asked.with_for_update(of=Allocation)).one()
-
-
-def _wait(allocation: Allocation) -> timedelta:
-    doublings = min(allocation.tries - 1, 10)
-    return min(RETRY * (1 << doublings), LONGEST_RETRY)
-
-
-def _ended(allocation: Allocation) -> None:
-    attendance.everybody_left_room(allocation.id)
-    if not allocation.live:
-        return
-    over = MeetingState.OVER
-    occurrence = update(Occurrence).where(Occurrence.id == allocation.occurrence_id)
-    db.session.execute(
-        occurrence.where(Occurrence.state == MeetingState.SCHEDULED).values(state=over)
-    )
-    meeting = _meeting_of(allocation)
-    left = select(Occurrence.id).where(
-        Occurrence.meeting_id == meeting.id, Occurrence.state.not_in([*lifecycle.ENDED])
-    )
-    if meeting.state == MeetingState.SCHEDULED and not db.session.scalars(left).first():
-        meeting.state = over
-        meeting.version += 1

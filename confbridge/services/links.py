@@ -86,6 +86,11 @@ def pin(occurrence_id: int) -> str:
     return f"{int(_derived(f'pin {occurrence_id}'), 16) % 1_000_000:06d}"
 
 
+def dial_number(meeting_id: int) -> str:
+    """Return what is dialled for a meeting; the same wherever and whenever it is held."""
+    return f"{meeting_id:06d}"
+
+
 def room_secret(room: str) -> str:
     """Return the secret by which only we may change the room on its bridge."""
     return _derived(f"room {room}")

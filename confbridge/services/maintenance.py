@@ -28,7 +28,7 @@ from confbridge.models import (
     Reservation,
 )
 from confbridge.models.meeting import LONGEST
-from confbridge.services import allocation, audit, demands, holds, hosts, rules
+from confbridge.services import allocation, audit, demands, holds, hosts, rules, whereabouts
 from confbridge.services.allocation import Claim, Stay
 
 NO_ROOM = Phrase("No other bridge has the ports at that time.")
@@ -57,18 +57,27 @@ class NotMovable(Conflict):
 
 def drain(bridge: Bridge, *, by: Account) -> None:
     """Let the bridge take nothing new; what is on it is moved one by one, see `move_next`."""
-    bridge.draining = True
+    bridge.draining, bridge.drained_at = True, None
+    bridge.probe_at = clock.now()
     bridge.version += 1
     audit.record(by.email, "draining", f"bridge {bridge.code}")
 
 
 def undrain(bridge: Bridge, *, by: Account) -> None:
     """Let the bridge take new meetings again."""
-    bridge.draining = False
+    bridge.draining, bridge.drained_at = False, None
     bridge.version += 1
     audit.record(by.email, "draining no more", f"bridge {bridge.code}")
     db.session.flush()
     holds.room_was_made()
+
+
+def left_on(bridge: Bridge) -> list[Affected]:
+    """Return what is still on a draining bridge, and why it was not moved."""
+    asked = select(Occurrence).where(Occurrence.id.in_(on_bridge(bridge)))
+    asked = asked.options(joinedload(Occurrence.meeting)).order_by(Occurrence.starts, Occurrence.id)
+    some = db.session.scalars(asked).unique()
+    return [_because(_as_affected(one), BEGUN if _has_begun(one) else NO_ROOM) for one in some]
 
 
 def on_bridge(bridge: Bridge, within: Interval | None = None) -> list[int]:
@@ -296,6 +305,9 @@ def _move(some: Sequence[Occurrence], away_from: Bridge) -> list[Affected]:
         opening = one.state == MeetingState.SCHEDULED
         allocation.hold([Claim(one, need)], [where], opening=opening)
         moved_to = ", ".join(codes[part.bridge_id] for part in where.parts)
+        if opening:
+            db.session.flush()
+            whereabouts.tell_if_other(one)
         affected.append(
             Affected(
                 occurrence_id=one.id,

@@ -29,7 +29,7 @@ from confbridge.models import (
     Reservation,
     TaskKind,
 )
-from confbridge.services import access, audit, links, tasks
+from confbridge.services import access, audit, dialling, links, tasks
 
 LEASE = timedelta(minutes=1)  # of a batch; longer than the slowest mail server is waited for
 BATCH = 20
@@ -222,6 +222,7 @@ def _letter(telling: Telling) -> Letter:
         offers=_written(telling.offers),
         until=telling.until,
         site=telling.site,
+        dial=dialling.told(meeting, one),
     )
 
 
@@ -314,6 +315,7 @@ def copy_of(mail: Mail, uid: str) -> Copy:
         delegated_from=mail.delegated_from,
         site=letter.site,
         body=letter.body,
+        dial=tuple(letter.dial.splitlines()),
     )
 
 

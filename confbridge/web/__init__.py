@@ -19,6 +19,7 @@ from confbridge.web import (
     booking,
     bridges,
     conferences,
+    duty,
     endpoints,
     feeds,
     filters,
@@ -27,6 +28,7 @@ from confbridge.web import (
     meetings,
     occurrences,
     outbox,
+    readiness,
     replies,
     rules,
     session,
@@ -36,7 +38,7 @@ log = logging.getLogger(__name__)
 
 NOUNS = (
     *(booking, meetings, occurrences, endpoints, bridges, conferences),
-    *(outbox, replies, join, rules, attendees, inbox, feeds),
+    *(outbox, replies, join, rules, attendees, inbox, feeds, duty, readiness),
 )
 
 # Nothing but our own scripts, styles and pictures; the join page adds its bridge.

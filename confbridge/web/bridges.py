@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from flask import Blueprint, request, url_for
@@ -16,7 +16,7 @@ from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs import forms, parse
 from confbridge.inputs.directory import Maintenance
 from confbridge.models import Bridge, Role
-from confbridge.services import access, bridges, maintenance
+from confbridge.services import access, bridges, health, maintenance
 from confbridge.services.maintenance import Affected, NotMovable
 from confbridge.web import filters, pictures
 from confbridge.web.render import after_change, page
@@ -27,6 +27,8 @@ pages = Blueprint("bridges", __name__, url_prefix="/bridges")
 STEP = timedelta(minutes=15)
 STEPS = 96
 WEEKS = 4
+HISTORY = timedelta(hours=24)
+MONTH = timedelta(days=30)
 
 
 @pages.get("")
@@ -39,12 +41,16 @@ def index() -> str:
     found = bridges.listed()
     timeline = bridges.timeline(found, day, STEP)
     risks = bridges.at_risk()
+    past = Interval(now - HISTORY, now)
+    states = health.history(found, past)
     cards = [
         {
             "bridge": bridge,
             "peak": ports(max(timeline[bridge.id][0])),
             "risks": risks.get(bridge.id, []),
             "blocks": maintenance.blocks(bridge),
+            "states": _strip(states[bridge.id], past),
+            "warnings": health.warnings(bridge),
             **_profile(bridge, timeline[bridge.id], day),
         }
         for bridge in found
@@ -69,6 +75,8 @@ def show(code: str) -> str:
 @pages.post("/<code>/drain")
 def drain(code: str) -> ResponseReturnValue:
     """Let the bridge take nothing new, and say what was moved and what could not be."""
+    if request.form.get("intent") == "preview":
+        return _shown(code, draining=doors.drain_preview(code, by=account()))
     _, affected = doors.drain(code, by=account())
     return _shown(code, affected=affected)
 
@@ -131,6 +139,7 @@ def _shown(
     bridge = access.bridge(me, code)
     midnight = _midnight("", clock.now())
     weeks = Interval(midnight, midnight + timedelta(weeks=WEEKS))
+    month = Interval(clock.now() - MONTH, clock.now())
     taken, _ = bridges.timeline([bridge], weeks, timedelta(hours=6))[bridge.id]
     labels = [
         f"{filters.short(weeks.start + place * timedelta(hours=6))}: {ports(units)}"
@@ -154,7 +163,26 @@ def _shown(
         problems=problems or {},
         affected=told.get("affected"),
         preview=told.get("preview"),
+        draining=told.get("draining"),
+        left=maintenance.left_on(bridge) if bridge.draining else None,
+        states=_strip(health.history([bridge], month)[bridge.id], month),
+        state_days=pictures.days(month, timedelta(days=5)),
+        warnings=health.warnings(bridge),
     )
+
+
+def _strip(states: Sequence[tuple[Interval, str]], within: Interval) -> list[pictures.Bar]:
+    """Return the states a bridge was in as bars on a line."""
+    bars = [
+        pictures.bar(
+            span,
+            within,
+            f"{filters.short(span.start)} – {filters.short(span.end)}: {filters.word(state)}",
+            kind=state,
+        )
+        for span, state in states
+    ]
+    return [one for one in bars if one]
 
 
 def _profile(

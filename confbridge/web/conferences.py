@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from flask import Blueprint
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
 
-from confbridge import clock
+from confbridge import clock, doors, drivers
 from confbridge.domain.attendance import PresenceState
 from confbridge.domain.interval import Interval
-from confbridge.models import Occurrence
-from confbridge.services import access, attendance, conferences
+from confbridge.doors import say
+from confbridge.errors import Conflict, Invalid
+from confbridge.inputs import parse
+from confbridge.inputs.live import Command
+from confbridge.models import Allocation, Occurrence
+from confbridge.services import access, attendance, conferences, control, incidents, rooms
 from confbridge.services.attendance import Attendance, Site
+from confbridge.services.extension import CannotExtend
 from confbridge.web import filters, pictures
-from confbridge.web.render import page
+from confbridge.web.render import after_change, page
 from confbridge.web.session import account
 
 pages = Blueprint("conferences", __name__, url_prefix="/conferences")
+
+FIELDS = frozenset({"leg", "keep_out", "text", "minutes", "layout", "endpoint", "decision"})
 
 
 @pages.get("")
@@ -30,20 +39,79 @@ def index() -> str:
 @pages.get("/<int:number>")
 def show(number: int) -> str:
     """Show who is in now and who is missing; the page asks for itself again and again."""
-    occurrence = access.conference(account(), number)
+    return _shown(number)
+
+
+@pages.post("/<int:number>/extend")
+def extend(number: int) -> ResponseReturnValue:
+    """Let it last longer, or say how much longer it can."""
+    try:
+        wanted = parse(Command, {"minutes": request.form.get("minutes", "")})
+        doors.extend(number, wanted.minutes, by=account())
+    except Invalid as error:
+        return _shown(number, problems=error.problems), 422
+    except CannotExtend as error:
+        return _shown(number, cannot=error), 409
+    return after_change(go_to=url_for(".show", number=number))
+
+
+@pages.post("/<int:number>/end")
+def end(number: int) -> ResponseReturnValue:
+    """End it now."""
+    try:
+        doors.end(number, by=account())
+    except Conflict as error:
+        return _shown(number, failed=say(error.phrase)), 409
+    return after_change(go_to=url_for(".show", number=number))
+
+
+@pages.post("/<int:number>/<name>")
+def command(number: int, name: str) -> ResponseReturnValue:
+    """Do to the conference what an operator wants, and say so if its bridge could not."""
+    given = {key: value for key, value in request.form.items() if key in FIELDS and value}
+    try:
+        wanted = parse(Command, given)
+        error = doors.command(number, name, wanted, by=account())
+    except Invalid as invalid:
+        return _shown(number, problems=invalid.problems), 422
+    except Conflict as conflict:
+        return _shown(number, failed=say(conflict.phrase)), 409
+    if error is not None:
+        return _shown(number, failed=str(error)), doors.BAD_GATEWAY
+    return after_change(go_to=url_for(".show", number=number))
+
+
+def _shown(number: int, **told: object) -> str:
+    me = account()
+    occurrence = access.conference(me, number)
     found = attendance.of(occurrence.meeting, occurrence)
-    here = [site for site in found.sites if site.here_since]
+    allocation = access.allocation_of(occurrence)
+    names = {site.attendee.id: site.name for site in found.sites if site.attendee}
+    out = control.put_out(occurrence)
     return page(
         "conferences/show.html",
         occurrence=occurrence,
         meeting=occurrence.meeting,
-        allocation=access.allocation_of(occurrence),
-        here=here,
-        missing=[site for site in found.sites if not site.here_since],
-        guests=[site for site in found.uninvited if site.here_since],
+        allocation=allocation,
+        legs=[(leg, names.get(leg.attendee_id or 0)) for leg in control.legs_in(occurrence)],
+        invited=len(found.sites),
+        here=sum(bool(site.here_since) for site in found.sites),
+        missing=[one for one in found.sites if not one.here_since and one.attendee not in out],
+        put_out=out,
+        dialled={one.attendee_id: one for one in control.dialled(occurrence)},
+        notices=control.notices(occurrence),
+        incidents=incidents.of_conference(occurrence),
+        offered=control.offered(occurrence),
+        layouts=_layouts(allocation),
+        steps=rooms.steps_of(occurrence),
         gaps=found.gaps,
         now=clock.now(),
+        **{"problems": {}, "failed": "", "cannot": None, **told},
     )
+
+
+def _layouts(allocation: Allocation | None) -> Sequence[str]:
+    return drivers.layouts(allocation.bridge.driver) if allocation else ()
 
 
 @pages.get("/<int:number>/attendance")
@@ -64,8 +132,10 @@ def report(number: int) -> str:
         ),
         gaps=found.gaps,
         gap_bars=[
-            pictures.bar(Interval(gap.starts, gap.ends or clock.now()), within, code, kind="gap")
-            for gap, code in found.gaps
+            pictures.bar(
+                Interval(gap.starts, gap.ends or clock.now()), within, gap.bridge, kind="gap"
+            )
+            for gap in found.gaps
             if (gap.ends or clock.now()) > gap.starts
         ],
         meeting_bar=pictures.bar(occurrence.during, within, "", kind="meeting"),

@@ -87,6 +87,41 @@ WORDS = {
     "standby": Phrase("Stand-by"),
     "offered": Phrase("Offer of room"),
     "commune": Phrase("Communes"),
+    "reconstructed": Phrase("reconstructed"),
+    "ready": Phrase("Ready"),
+    "not_ready": Phrase("Not ready"),
+    "unknown": Phrase("No word yet"),
+    "power": Phrase("Power"),
+    "picture": Phrase("Picture"),
+    "sound": Phrase("Sound"),
+    "line": Phrase("Line"),
+    "account": Phrase("Account"),
+    "ok": Phrase("fine"),
+    "bad": Phrase("not right"),
+}
+INCIDENTS = {
+    "missing": Phrase("Has not come"),
+    "dropped": Phrase("Dropped, and is not back"),
+    "quality": Phrase("Bad line"),
+    "not_open": Phrase("The room is not open"),
+    "lost": Phrase("Its bridge is lost, and no other has the ports"),
+    "bridge": Phrase("Bridge in trouble"),
+}
+WARNINGS = {
+    "certificate": Phrase("Its certificate expires soon."),
+    "clock": Phrase("Its clock is not right: events are dated wrongly."),
+    "capacity": Phrase("It says that it has fewer ports than are declared."),
+}
+STEPS = {
+    "open": Phrase("Open"),
+    "close": Phrase("Close"),
+    "gone": Phrase("Forgotten by the bridge"),
+    "detached": Phrase("Detached, as its bridge was lost"),
+    "moved": Phrase("Moved away"),
+    "placed": Phrase("Placed here"),
+    "left": Phrase("Left"),
+    "back": Phrase("Back here"),
+    "not moved": Phrase("Not moved"),
 }
 
 
@@ -228,6 +263,28 @@ def reason(code: str) -> str:
     return say(REASONS[code]) if code in REASONS else code
 
 
+def incident(code: str) -> str:
+    return say(INCIDENTS[code])
+
+
+def warning(code: str) -> str:
+    return say(WARNINGS[code])
+
+
+def step(code: str) -> str:
+    """Return what was done to a room."""
+    return say(STEPS[code]) if code in STEPS else code
+
+
+def share(value: float) -> str:
+    """Return a part of one in percent."""
+    return f"{value * 100:.1f} %" if value < 0.1 else f"{value * 100:.0f} %"
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
 PROOFS = {
     "sender": Phrase("sent from the address invited"),
     "token": Phrase("carries the mark of its own invitation"),
@@ -249,5 +306,6 @@ def init_app(app: Flask) -> None:
     for one in (
         *(moment, day, time_of_day, exact, short, field_value, duration, word, say),
         *(repetition, obstacle, filter_name, task, outcome, reason, proof),
+        *(incident, warning, step, share, milliseconds),
     ):
         app.add_template_filter(one)

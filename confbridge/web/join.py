@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, g, request
 from flask.typing import ResponseReturnValue
 
 from confbridge import drivers
+from confbridge.database import attempt
+from confbridge.domain.readiness import POINTS
 from confbridge.doors import say
+from confbridge.drivers import Visitor
 from confbridge.errors import DriverError, Invalid, Phrase
 from confbridge.inputs import Draft, parse
+from confbridge.inputs.live import Pulse
 from confbridge.inputs.text import Title
 from confbridge.models import Attendee, Meeting, Occurrence
-from confbridge.services import bridges, conferences, replies
+from confbridge.services import bridges, conferences, pulses, readiness, replies
 from confbridge.services.conferences import Door, Entrance
 from confbridge.web import filters
 from confbridge.web.render import page
@@ -38,6 +43,8 @@ SAID = {
     ),
     Door.SECRET: Phrase("This meeting is not held here. Ask the contact."),
     Door.NOT_INVITED: Phrase("This site is not invited to this one meeting of the series."),
+    Door.LOCKED: Phrase("The conference is locked. Ask the contact to let you in."),
+    Door.PUT_OUT: Phrase("The operator has taken this site out of the conference."),
 }
 
 
@@ -78,6 +85,41 @@ def guest_ticket(link: str) -> ResponseReturnValue:
     return _answer(entrance, guest.name)
 
 
+@pages.post("/join/<link>/pulse")
+def pulse(link: str) -> ResponseReturnValue:
+    """Take what the page says of its line, and tell it where its conference is now."""
+    attendee = replies.by_link(link)
+    return _beat(attendee.meeting.occurrence, lambda: _of_attendee(link))
+
+
+@pages.post("/guest/<link>/pulse")
+def guest_pulse(link: str) -> ResponseReturnValue:
+    return _beat(conferences.of_guests(link), lambda: (conferences.of_guests(link), None))
+
+
+def _of_attendee(link: str) -> tuple[Occurrence, Attendee | None]:
+    attendee = replies.by_link(link)
+    return attendee.meeting.occurrence, attendee
+
+
+def _beat(
+    occurrence: Occurrence, who: Callable[[], tuple[Occurrence, Attendee | None]]
+) -> ResponseReturnValue:
+    told = parse(Pulse, request.get_json(silent=True))
+    _, attendee = who()
+    if pulses.is_news(occurrence, attendee, told):
+        attempt(lambda: pulses.keep(*who(), told))
+        occurrence, attendee = who()
+    beat = pulses.beat(occurrence, attendee, told)
+    return {
+        "room": beat.room,
+        "open": beat.is_open,
+        "over": beat.is_over,
+        "muted": beat.muted,
+        "notices": [{"id": one.id, "text": one.text} for one in beat.notices],
+    }
+
+
 @pages.errorhandler(Invalid)
 def invalid(error: Invalid) -> ResponseReturnValue:
     said = [say(phrase) for phrase in error.problems.values()]
@@ -97,6 +139,8 @@ def _page(meeting: Meeting, occurrence: Occurrence, attendee: Attendee | None, l
         # Whoever has just loaded the page again is told only once he wants to go in.
         text="" if entrance.door is Door.TAKEN else _text(entrance),
         is_known=account_or_none() is not None,
+        points=POINTS,
+        readiness=readiness.of_site(attendee, occurrence) if attendee else None,
     )
 
 
@@ -119,7 +163,8 @@ def _answer(entrance: Entrance, name: str) -> dict[str, Any]:
     if is_full:
         full = Entrance(door=Door.FULL, opens_at=entrance.opens_at)
         return {"door": full.door, "text": _text(full)}
-    given = driver.ticket(entrance.room, entrance.pin, entrance.token)
+    visitor = Visitor(name=name, token=entrance.token, is_chair=entrance.is_chair)
+    given = driver.ticket(entrance.room, entrance.pin, visitor)
     return {
         "door": Door.OPEN,
         "url": given.url,

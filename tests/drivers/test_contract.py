@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from confbridge.drivers import DRIVERS, RoomSpec, connect, declared
+from confbridge.drivers import DRIVERS, RoomSpec, Visitor, connect, declared
 from confbridge.errors import DriverError
 from tests.conftest import free_port
 
@@ -81,7 +81,7 @@ def test_only_who_opened_a_room_can_close_it(driver, spec):
 
 
 def test_a_ticket_names_room_pin_and_token(driver, spec):
-    ticket = driver.ticket(spec.name, spec.pin, "token")
+    ticket = driver.ticket(spec.name, spec.pin, Visitor(name="A", token="token"))
     assert (ticket.room, ticket.pin, ticket.token) == (spec.name, spec.pin, "token")
     assert ticket.url.startswith(("ws://", "wss://"))
 

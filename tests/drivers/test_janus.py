@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
 
-from confbridge.drivers import Joined, Left
+from confbridge.drivers import Delivery, Joined, Left, Marked
 from confbridge.drivers.janus import JanusDriver
 from confbridge.errors import DriverError
 
@@ -73,7 +74,18 @@ def test_nonsense_breaks_nothing(driver, body):
         assert refusal.permanent
 
 
+def delivered(user, password):
+    text = b64encode(f"{user}:{password}".encode()).decode()
+    return Delivery(url="", query={}, headers={"authorization": f"Basic {text}"}, body="[]")
+
+
 def test_only_the_right_password_is_taken(driver):
-    assert driver.is_from_bridge("bridge", "x")
-    assert not driver.is_from_bridge("bridge", "y")
-    assert not driver.is_from_bridge("", "x")
+    assert driver.is_from_bridge(delivered("bridge", "x"))
+    assert not driver.is_from_bridge(delivered("bridge", "y"))
+    assert not driver.is_from_bridge(delivered("", "x"))
+    assert not driver.is_from_bridge(Delivery(url="", query={}, headers={}, body="[]"))
+
+
+def test_a_mark_of_ours_comes_back(driver):
+    event = {"type": 4, "event": {"schema": "confbridge-mark", "data": {"mark": "1"}}}
+    assert said(driver, event) == [Marked(at=AT)]

@@ -16,7 +16,7 @@ from confbridge.jobs import run_until_idle
 from confbridge.jobs.bridges import visit_one
 from confbridge.jobs.conferences import close_one, open_one
 from confbridge.models import Allocation, Bridge, Gap, Leg, Meeting
-from confbridge.services import access, attendance, conferences, links, meetings
+from confbridge.services import access, attendance, events, links, meetings, rooms
 from tests import factories
 
 
@@ -41,6 +41,10 @@ def the(model):
     db.session.rollback()
     db.session.expire_all()
     return db.session.scalars(select(model).order_by(model.id.desc())).first()
+
+
+def the_bridge():
+    return db.session.scalars(select(Bridge)).one()
 
 
 def go_to(clock_at, meeting, **since):
@@ -77,7 +81,7 @@ def test_the_room_closes_after_the_tail_and_the_meeting_is_over(app, meeting, br
 def test_killed_between_opening_and_recording_one_room_is_open(app, meeting, bridge, clock_at):
     go_to(clock_at, meeting, minutes=-15)
     with transaction():
-        order = conferences.claim_next_to_open()
+        order = rooms.claim_next_to_open()
     bridge.open_room(order.spec)  # and here the process dies
     assert not open_one()
     go_to(clock_at, meeting, minutes=-14)
@@ -89,9 +93,9 @@ def test_killed_between_opening_and_recording_one_room_is_open(app, meeting, bri
 def test_two_workers_never_open_the_same_room(app, meeting, clock_at):
     go_to(clock_at, meeting, minutes=-15)
     with transaction():
-        assert conferences.claim_next_to_open()
+        assert rooms.claim_next_to_open()
     with transaction():
-        assert conferences.claim_next_to_open() is None
+        assert rooms.claim_next_to_open() is None
 
 
 def test_a_bridge_that_is_away_is_tried_again_and_says_why(app, cast, clock_at):
@@ -100,7 +104,7 @@ def test_a_bridge_that_is_away_is_tried_again_and_says_why(app, cast, clock_at):
     assert open_one()
     held = the(Allocation)
     assert "does not answer" in held.trouble
-    assert held.open_at == clock.now() + conferences.RETRY
+    assert held.open_at == clock.now() + rooms.RETRY
 
 
 def test_a_meeting_cancelled_while_its_room_is_open_is_closed_at_once(
@@ -121,14 +125,14 @@ def test_a_meeting_cancelled_while_its_room_is_being_opened_leaves_none(
 ):
     go_to(clock_at, meeting, minutes=-15)
     with transaction():
-        order = conferences.claim_next_to_open()
+        order = rooms.claim_next_to_open()
     with transaction():
         found = access.meeting(cast.ann, meeting.uid, to_change=True)
         meetings.cancel(found, "Bão", by=cast.ann)
     run_until_idle(app, close_one)  # nothing is there yet
     bridge.open_room(order.spec)
     with transaction():
-        conferences.opened(order)
+        rooms.opened(order, rooms.Said())
     run_until_idle(app, close_one)
     assert bridge.counts() == {}
 
@@ -208,7 +212,7 @@ def test_when_the_events_stop_polling_goes_on_and_the_gap_is_stated(
     assert the(Leg).left == clock.now()
     found = attendance.of(access.meeting(cast.ann, meeting.uid), meeting.occurrence)
     assert found.sites[0].presence.minutes == 30
-    assert [gap.why for gap, _ in found.gaps] == ["events"]
+    assert [gap.why for gap in found.gaps] == ["events"]
 
 
 def test_a_leave_that_only_asking_found_is_a_gap_until_its_event_comes(
@@ -222,7 +226,7 @@ def test_a_leave_that_only_asking_found_is_a_gap_until_its_event_comes(
     start = meeting.occurrence.starts
     joined = drivers.Joined(at=start, room=held.room, leg="l", name="A", token="", handle="1/2")
     with transaction():
-        attendance.apply(held.bridge_id, joined)
+        events.apply(the_bridge(), [joined])
     for second in (10, 20, 35):
         go_to(clock_at, meeting, seconds=second)
         run_until_idle(app, visit_one)
@@ -230,7 +234,7 @@ def test_a_leave_that_only_asking_found_is_a_gap_until_its_event_comes(
     assert (the(Gap).why, the(Gap).starts) == ("events", the(Leg).left)
     left = drivers.Left(at=start + timedelta(seconds=4), room=held.room, leg="l")
     with transaction():
-        attendance.apply(held.bridge_id, left)
+        events.apply(the_bridge(), [left])
     assert (the(Leg).left, the(Leg).left_source) == (left.at, "event")
 
 
@@ -239,7 +243,7 @@ def test_a_room_whose_opener_died_after_the_meeting_was_cancelled_is_closed(
 ):
     go_to(clock_at, meeting, minutes=-15)
     with transaction():
-        order = conferences.claim_next_to_open()
+        order = rooms.claim_next_to_open()
     with transaction():
         found = access.meeting(cast.ann, meeting.uid, to_change=True)
         meetings.cancel(found, "Bão", by=cast.ann)
@@ -258,9 +262,9 @@ def test_a_finished_meeting_is_not_opened_again_because_closing_failed(
     open_one()
     go_to(clock_at, meeting, minutes=75)
     with transaction():
-        order = conferences.claim_next_to_close()
+        order = rooms.claim_next_to_close()
     with transaction():
-        conferences.closing_failed(order, DriverError("away"))
+        rooms.closing_failed(order, DriverError("away"), rooms.Said())
     bridge.close_room(order.spec.name, order.spec.secret)
     run_until_idle(app, visit_one)
     assert run_until_idle(app, open_one) == 0
@@ -282,7 +286,7 @@ def test_a_late_event_makes_a_polled_session_exact(
     left = drivers.Left(at=at + timedelta(minutes=5), handle="1/")
     for event in (joined, joined, left, left):
         with transaction():
-            attendance.apply(held.bridge_id, event)
+            events.apply(the_bridge(), [event])
     leg = the(Leg)
     assert (leg.joined, leg.left, leg.source) == (at, left.at, "event")
     assert the(Gap) is None

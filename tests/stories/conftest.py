@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -133,28 +134,50 @@ class Service:
 class Bridge:
     """A real Janus, made for one story, that reports to its service."""
 
-    def __init__(self, folder: Path, service: Service) -> None:
-        self.folder = folder / "janus" / "cau-a"
-        self.server = janus.prepare(self.folder, "cau-a", f"{service.url}/hooks/cau-a")
+    def __init__(self, folder: Path, service: Service, code: str = "cau-a") -> None:
+        self.code = code
+        self.folder = folder / "janus" / code
+        self.server = janus.prepare(self.folder, code, f"{service.url}/hooks/{code}")
         self.process = janus.start(self.folder, self.server)
+
+    def kill(self) -> None:
+        """End it at once, so that it can tell nobody."""
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start it again, where it was."""
+        self.process = janus.start(self.folder, self.server)
+
+    def hang(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def report_to(self, url: str) -> None:
+        """Let its events go elsewhere."""
+        request = {"request": "tweak", "backend": url}
+        self.admin("query_eventhandler", handler="janus.eventhandler.sampleevh", request=request)
+
+    def admin(self, question: str, **body: Any) -> Any:
+        asked = {"janus": question, "transaction": "story", **body}
+        asked["admin_secret"] = self.server.admin_secret
+        url = f"http://127.0.0.1:{self.server.admin_port}/admin"
+        return httpx.post(url, json=asked, trust_env=False).json()
 
     def ask(self, **request: Any) -> Any:
         """Return what the room plugin answers, asked past the service."""
-        body = {
-            "janus": "message_plugin",
-            "transaction": "story",
-            "admin_secret": self.server.admin_secret,
-            "plugin": "janus.plugin.videoroom",
-            "request": {"admin_key": self.server.admin_key, **request},
-        }
-        url = f"http://127.0.0.1:{self.server.admin_port}/admin"
-        return httpx.post(url, json=body, trust_env=False).json()["response"]
+        wanted = {"admin_key": self.server.admin_key, **request}
+        plugin = "janus.plugin.videoroom"
+        return self.admin("message_plugin", plugin=plugin, request=wanted)["response"]
 
     def rooms(self) -> list[str]:
         rooms = [one["room"] for one in self.ask(request="list")["list"]]
         return [room for room in rooms if room.startswith("cb-")]
 
     def stop(self) -> None:
+        self.go_on()
         self.process.terminate()
         self.process.wait()
 

@@ -10,16 +10,16 @@ from sqlalchemy import text
 
 from confbridge import clock, drivers
 from confbridge.database import db, transaction
-from confbridge.drivers import Joined, Participant, Ticket
+from confbridge.drivers import Joined, Participant, Ticket, Visitor
 from confbridge.errors import DriverError
 from confbridge.inputs import parse
 from confbridge.inputs.meetings import Answer, MeetingChange, OccurrenceChange
-from confbridge.models import Allocation
-from confbridge.services import access, attendance, links, meetings, replies
+from confbridge.models import Allocation, Bridge
+from confbridge.services import access, events, links, meetings, replies
 from tests import factories
 
 
-class Bridge:
+class Inside:
     """Has as many in each room as the test says."""
 
     def __init__(self, inside: int) -> None:
@@ -30,8 +30,8 @@ class Bridge:
             raise DriverError("away")
         return [Participant(leg=str(one), name="") for one in range(self.inside)]
 
-    def ticket(self, room: str, pin: str, token: str) -> Ticket:
-        return Ticket(url="ws://bridge", room=room, pin=pin, token=token)
+    def ticket(self, room: str, pin: str, visitor: Visitor) -> Ticket:
+        return Ticket(url="ws://bridge", room=room, pin=pin, token=visitor.token)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def opened(meeting, clock_at):
 
 @pytest.fixture
 def bridge(monkeypatch):
-    stand_in = Bridge(0)
+    stand_in = Inside(0)
     monkeypatch.setattr(drivers, "connect", lambda *_: stand_in)
     return stand_in
 
@@ -94,7 +94,7 @@ def test_an_endpoint_that_is_in_already_is_told(client, opened, bridge):
     token = links.access_token(held.room, opened.attendees[0].id)
     with transaction():
         inside = Joined(at=clock.now(), room=held.room, leg="1", name="", token=token, handle="1/1")
-        attendance.apply(held.bridge_id, inside)
+        events.apply(db.session.get_one(Bridge, held.bridge_id), [inside])
     assert ask(client, join(opened, 0)).json["door"] == "taken"
     assert ask(client, join(opened, 1)).json["door"] == "open"
 
@@ -104,7 +104,7 @@ def test_guests_do_not_take_the_ports_of_the_invited(client, opened, bridge):
     token = links.access_token(held.room, None)
     with transaction():
         inside = Joined(at=clock.now(), room=held.room, leg="g", name="", token=token, handle="9/9")
-        attendance.apply(held.bridge_id, inside)
+        events.apply(db.session.get_one(Bridge, held.bridge_id), [inside])
     given = {"name": "Khách", "pin": links.pin(opened.occurrence.id)}
     assert ask(client, guest(opened), **given).json["door"] == "full"
     assert ask(client, join(opened)).json["door"] == "open"
@@ -112,7 +112,7 @@ def test_guests_do_not_take_the_ports_of_the_invited(client, opened, bridge):
 
 def test_a_bridge_in_trouble_is_not_asked(client, opened, bridge):
     with transaction():
-        db.session.execute(text("UPDATE bridges SET state = 'degraded'"))
+        db.session.execute(text("UPDATE bridges SET state = 'degraded', bad = 1"))
     assert ask(client, join(opened)).json["door"] == "not_ready"
 
 

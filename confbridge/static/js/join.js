@@ -1,11 +1,14 @@
 // The join page: checks camera and microphone, then enters the conference on its bridge.
 import Janus from "../dist/janus.es.js";
+import { playTone, testLine } from "./linetest.js";
 
 const page = document.getElementById("join");
 const words = JSON.parse(page.dataset.words);
 const part = (name) => page.querySelector(`[data-part="${name}"]`);
 const CHECK_AGAIN = 5000; // milliseconds between two looks whether the room is open
-const COME_BACK = 3000; // before trying again after the line broke
+const COME_BACK = 1500; // before trying again after the line broke
+const PULSE = 5000; // between two words with the service while in the conference
+const QUICK_PULSE = 1500; // the same while its bridge does not answer
 
 let media = null; // what camera and microphone give; null before they were checked
 let meter = null;
@@ -13,6 +16,10 @@ let line = null; // the connection to the bridge while in the conference
 let wanted = false; // whether this site wants to be in
 let entering = false; // a ticket has been asked for
 let waiting = 0;
+let heart = 0; // the timer of the pulse
+let hand = false;
+let lastNotice = 0;
+let packets = { lost: 0, got: 0 }; // of the last look
 
 function tell(text, kind = "info") {
   const message = part("message");
@@ -105,8 +112,83 @@ async function enter() {
   part("back").hidden = isEnd;
   show(isEnd ? "left" : "ready");
   if (isEnd) wanted = false;
-  else if (ticket.door === "refused") wanted = false;
-  else waiting = setTimeout(enter, CHECK_AGAIN);
+  else if (["refused", "put_out"].includes(ticket.door)) wanted = false;
+  else waiting = setTimeout(enter, ticket.door === "not_ready" ? COME_BACK : CHECK_AGAIN);
+}
+
+// ---- the pulse: what this site tells of itself, and where its conference is now
+
+async function pulse() {
+  clearTimeout(heart);
+  const current = line;
+  if (!current) return;
+  let wait = PULSE;
+  try {
+    const answer = await fetch(page.dataset.pulse, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRFToken": page.dataset.csrf },
+      body: JSON.stringify({ ...(await state(current)), notice: lastNotice }),
+      signal: AbortSignal.timeout(PULSE),
+    });
+    if (line !== current) return;
+    if (answer.ok) wait = obey(current, await answer.json());
+  } catch {
+    // The service is away for a moment: the conference goes on without it.
+  }
+  if (line === current) heart = setTimeout(pulse, wait);
+}
+
+async function state(current) {
+  const live = (kind) => media.getTracks().some((track) => track.kind === kind && track.enabled);
+  return { leg: current.leg, picture: live("video"), sound: live("audio"), hand, ...(await quality(current)) };
+}
+
+// The share of what was lost since the last look, and the time there and back, in seconds.
+async function quality(current) {
+  let lost = 0;
+  let got = 0;
+  let delay = null;
+  for (const handle of [current.own, current.others?.handle]) {
+    const connection = handle?.webrtcStuff?.pc;
+    if (!connection) continue;
+    for (const one of (await connection.getStats()).values()) {
+      if (one.type === "inbound-rtp" || one.type === "remote-inbound-rtp") lost += Math.max(one.packetsLost || 0, 0);
+      if (one.type === "inbound-rtp") got += one.packetsReceived || 0;
+      if (one.type === "outbound-rtp") got += one.packetsSent || 0;
+      if (one.type === "candidate-pair" && one.nominated && one.currentRoundTripTime !== undefined) delay = one.currentRoundTripTime;
+    }
+  }
+  const since = { lost: Math.max(lost - packets.lost, 0), got: Math.max(got - packets.got, 0) };
+  packets = { lost, got };
+  const loss = since.lost + since.got ? since.lost / (since.lost + since.got) : null;
+  return { loss, delay };
+}
+
+function obey(current, told) {
+  for (const notice of told.notices) {
+    lastNotice = Math.max(lastNotice, notice.id);
+    showNotice(notice.text);
+  }
+  part("muted").hidden = !told.muted;
+  if (told.open && told.room !== current.ticket.room) {
+    moved(current.bridge); // the bridge was lost or is being emptied, and the meeting is elsewhere
+  } else if (!told.open && !told.over) {
+    tell(words.moving, "warn");
+    current.troubled = true;
+    return QUICK_PULSE;
+  } else if (current.troubled) {
+    tell("");
+    current.troubled = false;
+  }
+  return PULSE;
+}
+
+function showNotice(text) {
+  const notice = document.createElement("p");
+  notice.className = "notice info";
+  notice.textContent = text;
+  part("notices").append(notice);
+  setTimeout(() => notice.remove(), 60000);
 }
 
 function connect(ticket) {
@@ -121,7 +203,8 @@ function connect(ticket) {
     error: () => broken(bridge),
     destroyed: () => {},
   });
-  line = { bridge, ticket, own: null, others: null, feeds: new Map(), privateId: 0 };
+  line = { bridge, ticket, own: null, others: null, feeds: new Map(), privateId: 0, leg: "" };
+  packets = { lost: 0, got: 0 };
 }
 
 function broken(bridge) {
@@ -138,12 +221,13 @@ function moved(bridge) {
   if (line?.bridge !== bridge) return;
   hangUp();
   tell(words.connecting);
-  waiting = setTimeout(enter, 1000);
+  waiting = setTimeout(enter, 300);
 }
 
 function hangUp() {
   const bridge = line?.bridge;
   line = null;
+  clearTimeout(heart);
   part("grid").replaceChildren();
   count();
   if (bridge) bridge.destroy({ cleanupHandles: true, notifyDestroyed: false });
@@ -169,7 +253,9 @@ function heard(bridge, message, jsep) {
   if (message.error_code) return refused(bridge, message);
   if (message.videoroom === "joined") {
     line.privateId = message.private_id;
+    line.leg = String(message.id);
     publish();
+    heart = setTimeout(pulse, QUICK_PULSE);
   }
   if (message.videoroom === "destroyed") return moved(bridge);
   if (message.publishers) follow(message.publishers);
@@ -319,6 +405,7 @@ function toggle(kind, button) {
   for (const track of tracks) track.enabled = on;
   button.setAttribute("aria-pressed", String(!on));
   button.textContent = on ? button.dataset.off : button.dataset.on;
+  pulse();
 }
 
 part("check-button").addEventListener("click", checkMedia);
@@ -329,6 +416,12 @@ part("guest")?.addEventListener("submit", (event) => {
 });
 part("mute").addEventListener("click", (event) => toggle("audio", event.currentTarget));
 part("camera").addEventListener("click", (event) => toggle("video", event.currentTarget));
+part("hand").addEventListener("click", (event) => {
+  hand = !hand;
+  event.currentTarget.setAttribute("aria-pressed", String(hand));
+  event.currentTarget.textContent = hand ? event.currentTarget.dataset.on : event.currentTarget.dataset.off;
+  pulse();
+});
 part("leave").addEventListener("click", () => {
   wanted = false;
   clearTimeout(waiting);
@@ -340,6 +433,68 @@ part("back").addEventListener("click", () => {
   show(media ? "ready" : "check");
   tell("");
 });
+
+// ---- the test of the line
+
+async function post(address, body) {
+  const answer = await fetch(address, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRFToken": page.dataset.csrf },
+    body: JSON.stringify(body),
+  });
+  return { ok: answer.ok, told: await answer.json() };
+}
+
+async function testTheLine() {
+  const button = part("test-button");
+  button.disabled = true;
+  const said = part("test-result");
+  said.hidden = false;
+  said.className = "notice info";
+  said.textContent = words.testing;
+  try {
+    const { ok, told } = await post(page.dataset.test, {});
+    if (!ok) throw new Error(told.text);
+    const found = await testLine(told, media, part("loop"));
+    part("heard").hidden = false;
+    playTone();
+    const loudspeaker = await heardTheTone();
+    part("heard").hidden = true;
+    const { looped, loss, delay, detail } = found;
+    const result = {
+      bridge: told.bridge,
+      camera: media.getVideoTracks().length > 0,
+      microphone: media.getAudioTracks().length > 0,
+      loudspeaker,
+      looped,
+      loss,
+      delay,
+      detail,
+    };
+    await post(page.dataset.result, result);
+    const percent = loss === null ? "–" : `${(loss * 100).toFixed(1)} %`;
+    const time = delay === null ? "–" : `${Math.round(delay * 1000)} ms`;
+    said.className = `notice ${looped && loudspeaker ? "good" : "bad"}`;
+    said.textContent = (looped ? words.looped : words.notLooped).replace("{loss}", percent).replace("{delay}", time);
+  } catch (error) {
+    said.className = "notice bad";
+    said.textContent = error.message || words.noAnswer;
+  } finally {
+    button.disabled = false;
+    part("heard").hidden = true;
+  }
+}
+
+function heardTheTone() {
+  return new Promise((resolve) => {
+    part("heard-yes").onclick = () => resolve(true);
+    part("heard-no").onclick = () => resolve(false);
+    part("heard-again").onclick = playTone;
+    part("heard-yes").focus();
+  });
+}
+
+part("test-button")?.addEventListener("click", testTheLine);
 
 Janus.init({ debug: false, dependencies: Janus.useDefaultDependencies({ adapter: window.adapter }) });
 page.dataset.started = "true";
