@@ -8,6 +8,7 @@ accounts or the database.
 from __future__ import annotations
 
 import hmac
+import json
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,12 +79,14 @@ class RoomSpec:
 class Participant:
     """Who is in a room. `token` is the one the bridge checked, "" where it does not say.
 
-    What else it knows of them is None where it does not say.
+    `address` is that of the endpoint, where the bridge has nothing better to tell it by. What
+    else it knows of them is None where it does not say.
     """
 
     leg: str
     name: str
     token: str = ""
+    address: str = ""
     joined: datetime | None = None
     picture: bool | None = None
     sound: bool | None = None
@@ -97,7 +100,9 @@ class Answer:
     """What a bridge said to a probe. Another `epoch` means that it was restarted.
 
     `trouble` is what it says is wrong with it though it answers; `capacity` the ports it says
-    it has, and `load` how much of it is in use, of 1: None where it does not say.
+    it has, and `load` how much of it is in use, of 1: None where it does not say. `in_use` is how
+    many legs there are, where `counts` cannot tell, and `next_number` that of the event which
+    it will report next, where it numbers them: what has not come before it is lost.
     """
 
     software: str
@@ -105,6 +110,8 @@ class Answer:
     trouble: str = ""
     capacity: int | None = None
     load: float | None = None
+    in_use: int | None = None
+    next_number: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +150,26 @@ class Stamped:
 
 @dataclass(frozen=True, kw_only=True)
 class Joined(Stamped):
-    """Somebody came in. `handle` is by which later events may name the same leg."""
+    """Somebody came in: into a room, or into a `call` of which another event told the room.
 
-    room: str
+    `handle` is by which later events may name the same leg.
+    """
+
     leg: str
+    room: str = ""
+    call: str = ""
     name: str
     token: str = ""
+    address: str = ""
     handle: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun(Stamped):
+    """What goes on in a room has a name of its own on this bridge, by which legs are reported."""
+
+    room: str
+    call: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +202,7 @@ class Other(Stamped):
     """Nothing that concerns us, but it has a number, and so none is missing."""
 
 
-Event = Joined | Left | Marked | Told | Other
+Event = Begun | Joined | Left | Marked | Told | Other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +210,16 @@ class Delivery:
     """What came to the address to which a bridge reports: untouched, to be checked and read."""
 
     url: str  # as the bridge was told it
+    path: str  # what follows the address; "": nothing
     query: Mapping[str, str]
     headers: Mapping[str, str]  # names in small letters
     body: str
+
+    def envelope(self) -> str:
+        """Return what is kept of it, to be read as events: the body, with what names it."""
+        if not self.path:
+            return self.body
+        return json.dumps({"path": self.path, "query": dict(self.query), "body": self.body})
 
 
 class Driver(Protocol):
@@ -210,8 +237,8 @@ class Driver(Protocol):
     def participants(self, room: str) -> Sequence[Participant]:
         """Say who is in the room now."""
 
-    def counts(self) -> Mapping[str, int]:
-        """Return the number of participants of every room that is open."""
+    def counts(self) -> Mapping[str, int] | None:
+        """Return the number of participants of every room that is open; None: it cannot tell."""
 
     def ticket(self, room: str, pin: str, visitor: Visitor) -> Ticket:
         """Return what this visitor needs to enter; asks nobody."""
@@ -318,6 +345,9 @@ class CanLoop(Protocol):
         """Return what a test of one line needs, in a room for itself, which this makes."""
 
 
+# What reading a report raises that is not what its maker says it is.
+NONSENSE = (LookupError, ValueError, TypeError, AttributeError, OverflowError, OSError)
+
 POWERS: Mapping[str, type] = {
     "mute": CanMute,
     "disconnect": CanDisconnect,
@@ -333,7 +363,12 @@ POWERS: Mapping[str, type] = {
 }
 
 DRIVERS: Mapping[str, str] = {
+    "bigbluebutton": "confbridge.drivers.bigbluebutton:BigBlueButtonDriver",
+    "cms": "confbridge.drivers.cms:CmsDriver",
+    "external": "confbridge.drivers.external:ExternalDriver",
     "janus": "confbridge.drivers.janus:JanusDriver",
+    "jitsi": "confbridge.drivers.jitsi:JitsiDriver",
+    "pexip": "confbridge.drivers.pexip:PexipDriver",
 }
 
 

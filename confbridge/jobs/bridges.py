@@ -37,7 +37,7 @@ def visit_one() -> bool:
             changed = health.visited(visit.call.bridge_id, findings, asked_at)
             rescue.returned(visit.call.bridge_id, findings.counts, asked_at)
         said = findings.software
-        _tidy(driver, findings.counts)
+        _tidy(driver, findings.counts or {})
     if changed:
         log.warning("bridge %s is %s: %s", visit.call.bridge_id, changed, said)
     return True
@@ -64,18 +64,18 @@ def _ask(driver: Driver, visit: Visit) -> Findings:
         capacity=answer.capacity,
         load=answer.load,
         counts=counts,
+        in_use=answer.in_use,
+        next_number=answer.next_number,
         took=took,
         clock_off=conversation.clock_off,
         certificate_until=until,
         checked=checked,
         marked=marked,
-        participants=_everybody(driver, visit, counts) if visit.compare else None,
+        participants=None if counts is None or not visit.compare else _all(driver, visit, counts),
     )
 
 
-def _everybody(
-    driver: Driver, visit: Visit, counts: Mapping[str, int]
-) -> dict[str, list[Participant]]:
+def _all(driver: Driver, visit: Visit, counts: Mapping[str, int]) -> dict[str, list[Participant]]:
     return {
         room: _who_is_in(driver, room, known) if counts[room] else []
         for room, known in visit.rooms.items()

@@ -170,6 +170,7 @@ class Allocation(Base):
     close_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     opened_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    call: Mapped[str] = mapped_column(default="")  # what its bridge calls what goes on in it
     claimed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     detached_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     rescue_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # not to be tried before

@@ -17,6 +17,7 @@ from confbridge.drivers import Participant
 from confbridge.models import (
     Allocation,
     Attendee,
+    Endpoint,
     Gap,
     Leg,
     LegSource,
@@ -138,8 +139,8 @@ def compare(bridge_id: int, found: Mapping[str, Sequence[Participant]], asked_at
         for one in here.values():
             if one.leg not in known:
                 since = one.joined or asked_at  # a bridge that says since when is believed
-                holders = attendees_by_token(allocation) if holders is None else holders
-                whose = holders.get(one.token)
+                holders = holders_by_key(allocation) if holders is None else holders
+                whose = holder(holders, one.token, one.address)
                 leg = new_leg(allocation, one, LegSource.POLL, since, whose)
                 _tell(leg, one, asked_at)
                 db.session.add(leg)
@@ -265,14 +266,36 @@ def new_leg(
     )
 
 
-def attendees_by_token(allocation: Allocation) -> dict[str, int]:
-    """Return whose each token of a room is, also of those no longer invited; not the guests'."""
+def holders_by_key(allocation: Allocation) -> dict[str, int]:
+    """Return who comes by each token, and who calls from each address; not the guests.
+
+    Also those no longer invited. A token that a bridge has checked is a proof; an address is what
+    the bridge says of the caller, and taken where there is no token.
+    """
     asked = (
-        select(Attendee.id)
+        select(Attendee.id, Endpoint.address)
+        .join(Endpoint, Endpoint.id == Attendee.endpoint_id)
         .join(Occurrence, Occurrence.meeting_id == Attendee.meeting_id)
         .where(Occurrence.id == allocation.occurrence_id)
     )
-    return {links.access_token(allocation.room, one): one for one in db.session.scalars(asked)}
+    found = {}
+    for attendee_id, address in db.session.execute(asked):
+        found[links.access_token(allocation.room, attendee_id)] = attendee_id
+        if address:
+            found[plain_address(address)] = attendee_id
+    return found
+
+
+def holder(known: Mapping[str, int], token: str, address: str) -> int | None:
+    """Return whose leg it is; None for a guest."""
+    if token:
+        return known.get(token)
+    return known.get(plain_address(address)) if address else None
+
+
+def plain_address(address: str) -> str:
+    """Return an address without what different bridges add to it."""
+    return address.lower().partition(":")[2 if ":" in address else 0].partition(";")[0].strip()
 
 
 def _miss_events(bridge_id: int, legs: Iterable[Leg], asked_at: datetime) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased, undefer
 from confbridge import clock, drivers
 from confbridge.database import db
 from confbridge.drivers import (
+    Begun,
     CanReportEvents,
     Delivery,
     Event,
@@ -58,10 +59,11 @@ def reporting_bridge(code: str, delivery: Delivery) -> Bridge:
     raise NotAllowed(Phrase("These are not the credentials of a bridge."))
 
 
-def store(bridge: Bridge, body: str) -> None:
+def store(bridge: Bridge, delivery: Delivery) -> None:
     """Keep a batch as it came; it is worked on later, so that nothing is lost now."""
     now = clock.now()
-    db.session.add(BridgeEvents(bridge_id=bridge.id, received_at=now, body=body, due=now))
+    kept = delivery.envelope()
+    db.session.add(BridgeEvents(bridge_id=bridge.id, received_at=now, body=kept, due=now))
 
 
 def claim_next() -> list[int]:
@@ -147,6 +149,8 @@ def apply(bridge: Bridge, events: Sequence[Event]) -> None:
     ledger = _Ledger(bridge.id, fresh)
     for event in fresh:
         match event:
+            case Begun():
+                ledger.begin(event)
             case Joined():
                 ledger.join(event)
             case Left():
@@ -223,11 +227,15 @@ class _Ledger:
     """The rooms and legs that some events are about, read with a few questions for all of them."""
 
     def __init__(self, bridge_id: int, events: Sequence[Event]) -> None:
-        named = {one.room for one in events if isinstance(one, Joined | Told)}
-        rooms = select(Allocation).where(Allocation.bridge_id == bridge_id)
-        self._rooms = {
-            one.room: one for one in db.session.scalars(rooms.where(Allocation.room.in_(named)))
-        }
+        named = {one.room for one in events if isinstance(one, Begun | Joined | Told)} - {""}
+        calls = {one.call for one in events if isinstance(one, Joined)} - {""}
+        rooms = select(Allocation).where(
+            Allocation.bridge_id == bridge_id,
+            or_(Allocation.room.in_(named), Allocation.call.in_(calls)),
+        )
+        some = db.session.scalars(rooms).all() if named or calls else ()
+        self._rooms = {one.room: one for one in some}
+        self._calls = {one.call: one for one in some if one.call}
         self._holders: dict[int, dict[str, int]] = {}
         legs = {one.leg for one in events if isinstance(one, Joined | Told)}
         first = min((one.at for one in events), default=clock.now())
@@ -243,20 +251,27 @@ class _Ledger:
                 self._legs[room, leg.leg] = leg
 
     def join(self, event: Joined) -> None:
-        allocation = self._rooms.get(event.room)
+        allocation = self._rooms.get(event.room) if event.room else self._calls.get(event.call)
         if allocation is None:
             return  # a room that is not ours
-        leg = self._legs.get((event.room, event.leg))
+        room = allocation.room
+        leg = self._legs.get((room, event.leg))
         if leg is None:
             who = Participant(leg=event.leg, name=event.name, token=event.token)
-            whose = self._holder(allocation, event.token)
+            whose = self._holder(allocation, event)
             leg = attendance.new_leg(allocation, who, LegSource.EVENT, event.at, whose)
             db.session.add(leg)
-            self._legs[event.room, event.leg] = leg
+            self._legs[room, event.leg] = leg
         leg.joined, leg.source = min(leg.joined, event.at), LegSource.EVENT
         leg.handle = event.handle or leg.handle
-        if leg.attendee_id is None and event.token:
-            leg.attendee_id = self._holder(allocation, event.token)
+        if leg.attendee_id is None:
+            leg.attendee_id = self._holder(allocation, event)
+
+    def begin(self, event: Begun) -> None:
+        allocation = self._rooms.get(event.room)
+        if allocation is not None:
+            allocation.call = event.call
+            self._calls[event.call] = allocation
 
     def leave(self, event: Left) -> None:
         # What asking found later than it happened, the event puts right.
@@ -276,10 +291,10 @@ class _Ledger:
                 setattr(leg, name, value)
                 leg.told_at = event.at
 
-    def _holder(self, allocation: Allocation, token: str) -> int | None:
+    def _holder(self, allocation: Allocation, event: Joined) -> int | None:
         if allocation.id not in self._holders:
-            self._holders[allocation.id] = attendance.attendees_by_token(allocation)
-        return self._holders[allocation.id].get(token)
+            self._holders[allocation.id] = attendance.holders_by_key(allocation)
+        return attendance.holder(self._holders[allocation.id], event.token, event.address)
 
 
 def _is_about(event: Left, room: str, leg: Leg) -> bool:

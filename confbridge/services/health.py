@@ -16,7 +16,7 @@ from confbridge.domain.interval import Interval
 from confbridge.domain.placement import AllocationRole
 from confbridge.drivers import Participant
 from confbridge.errors import DriverError
-from confbridge.models import Allocation, Bridge, StateChange
+from confbridge.models import Allocation, Bridge, BridgeEvents, EventStream, StateChange
 from confbridge.services import attendance, audit, bridges, incidents, linetests
 from confbridge.services.bridges import Call
 
@@ -46,7 +46,9 @@ class Findings:
 
     software: str
     epoch: str
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] | None  # None: the bridge cannot tell
+    in_use: int | None = None
+    next_number: int | None = None
     trouble: str = ""
     capacity: int | None = None
     load: float | None = None
@@ -101,10 +103,12 @@ def visited(bridge_id: int, findings: Findings, asked_at: datetime) -> BridgeSta
         bridge.compared_at = asked_at
         attendance.compare(bridge_id, findings.participants, asked_at)
     _listen_for_marks(bridge, findings, asked_at)
-    _reopen_forgotten(bridge_id, findings.counts, asked_at)
+    _compare_numbers(bridge, findings.next_number)
     if was_down and bridge.state != BridgeState.DOWN:
         _open_at_last(bridge_id)
-    _close_orphans(bridge_id, findings.counts, asked_at)
+    if findings.counts is not None:
+        _reopen_forgotten(bridge_id, findings.counts, asked_at)
+        _close_orphans(bridge_id, findings.counts, asked_at)
     _settle_drained(bridge)
     return changed
 
@@ -161,9 +165,10 @@ def _write_down(bridge: Bridge, findings: Findings, asked_at: datetime) -> None:
     bridge.software, bridge.epoch = findings.software, findings.epoch
     bridge.measured, bridge.load = findings.capacity, findings.load
     bridge.took, bridge.clock_off = findings.took, findings.clock_off
-    bridge.ports_in_use = sum(
-        count for room, count in findings.counts.items() if not linetests.is_of_a_test(room)
-    )
+    counted = [
+        count for room, count in (findings.counts or {}).items() if not linetests.is_of_a_test(room)
+    ]
+    bridge.ports_in_use = findings.in_use if findings.in_use is not None else sum(counted)
     if bridge.ports_in_use > bridge.most_in_use:
         bridge.most_in_use, bridge.most_in_use_at = bridge.ports_in_use, asked_at
     if findings.checked:
@@ -224,6 +229,23 @@ def _listen_for_marks(bridge: Bridge, findings: Findings, asked_at: datetime) ->
         # While none comes back, the first that is missing stands.
         if marked is None or is_heard:
             bridge.marked_at = asked_at
+
+
+def _compare_numbers(bridge: Bridge, next_number: int | None) -> None:
+    """State a gap if the bridge has reported more than has come: nothing tells of the last ones."""
+    if next_number is None:
+        return
+    asked = select(EventStream).where(EventStream.bridge_id == bridge.id)
+    stream = db.session.scalars(asked.order_by(EventStream.at.desc()).limit(1)).first()
+    waiting = select(BridgeEvents.id).where(
+        BridgeEvents.bridge_id == bridge.id, BridgeEvents.due.is_not(None)
+    )
+    if stream is None or db.session.scalars(waiting.limit(1)).first() is not None:
+        return
+    if next_number > stream.number + 1:
+        attendance.not_heard(bridge.id, "events", stream.at)
+    else:
+        attendance.heard(bridge.id, "events")
 
 
 def _reopen_forgotten(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> None:

@@ -63,7 +63,7 @@ def rescue_one() -> bool:
     return True
 
 
-def returned(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> None:
+def returned(bridge_id: int, counts: Mapping[str, int] | None, asked_at: datetime) -> None:
     """Settle what a lost bridge still has, now that it answers again.
 
     Its rooms are closed. But if people are still in one, and nobody has come to the new one,
@@ -76,6 +76,9 @@ def returned(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> N
         Allocation.close_at.is_(None),
     )
     for old in db.session.scalars(asked.order_by(Allocation.id)).all():
+        if counts is None:  # it cannot tell what it has: let it end the room, if there is one
+            old.close_at = clock.now()
+            continue
         if old.room not in counts:
             old.closed_at = asked_at
             rooms.note(old.id, "gone", "the bridge has forgotten it")

@@ -12,7 +12,7 @@ from confbridge import drivers
 from confbridge.database import attempt
 from confbridge.domain.readiness import POINTS
 from confbridge.doors import say
-from confbridge.drivers import Visitor
+from confbridge.drivers import Driver, Visitor
 from confbridge.errors import DriverError, Invalid, Phrase
 from confbridge.inputs import Draft, parse
 from confbridge.inputs.live import Pulse
@@ -155,14 +155,9 @@ def _answer(entrance: Entrance, name: str) -> dict[str, Any]:
     if entrance.call is None:
         return {"door": entrance.door, "text": _text(entrance)}
     driver = drivers.connect(entrance.call.driver, entrance.call.settings)
-    try:
-        is_full = len(driver.participants(entrance.room)) >= entrance.ports
-    except DriverError:
-        waiting = Entrance(door=Door.NOT_READY, opens_at=entrance.opens_at)
-        return {"door": waiting.door, "text": _text(waiting)}
-    if is_full:
-        full = Entrance(door=Door.FULL, opens_at=entrance.opens_at)
-        return {"door": full.door, "text": _text(full)}
+    by_page = drivers.terms(entrance.call.driver).by_page
+    if by_page and (shut := _shut(driver, entrance)):
+        return {"door": shut.door, "text": _text(shut)}
     visitor = Visitor(name=name, token=entrance.token, is_chair=entrance.is_chair)
     given = driver.ticket(entrance.room, entrance.pin, visitor)
     return {
@@ -172,4 +167,15 @@ def _answer(entrance: Entrance, name: str) -> dict[str, Any]:
         "pin": given.pin,
         "token": given.token,
         "name": name,
+        "place": entrance.room,
+        "elsewhere": not by_page,
     }
+
+
+def _shut(driver: Driver, entrance: Entrance) -> Entrance | None:
+    """Return why nobody more can go in, if so: bridges that forward let in any number."""
+    try:
+        is_full = len(driver.participants(entrance.room)) >= entrance.ports
+    except DriverError:
+        return Entrance(door=Door.NOT_READY, opens_at=entrance.opens_at)
+    return Entrance(door=Door.FULL, opens_at=entrance.opens_at) if is_full else None

@@ -53,6 +53,7 @@ ADDED = {
         lambda: maybe("drained_at"),
     ],
     "allocations": [
+        lambda: text("call"),
         *(lambda: maybe("claimed_until"), lambda: maybe("detached_at"), lambda: maybe("rescue_at")),
     ],
     "occurrences": [

@@ -76,14 +76,16 @@ def test_nonsense_breaks_nothing(driver, body):
 
 def delivered(user, password):
     text = b64encode(f"{user}:{password}".encode()).decode()
-    return Delivery(url="", query={}, headers={"authorization": f"Basic {text}"}, body="[]")
+    return Delivery(
+        url="", path="", query={}, headers={"authorization": f"Basic {text}"}, body="[]"
+    )
 
 
 def test_only_the_right_password_is_taken(driver):
     assert driver.is_from_bridge(delivered("bridge", "x"))
     assert not driver.is_from_bridge(delivered("bridge", "y"))
     assert not driver.is_from_bridge(delivered("", "x"))
-    assert not driver.is_from_bridge(Delivery(url="", query={}, headers={}, body="[]"))
+    assert not driver.is_from_bridge(Delivery(url="", path="", query={}, headers={}, body="[]"))
 
 
 def test_a_mark_of_ours_comes_back(driver):

@@ -29,7 +29,7 @@ function tell(text, kind = "info") {
 }
 
 function show(name) {
-  for (const step of ["check", "ready", "conference", "left"]) part(step).hidden = step !== name;
+  for (const step of ["check", "ready", "conference", "elsewhere", "left"]) part(step).hidden = step !== name;
   page.dataset.step = name;
 }
 
@@ -104,7 +104,8 @@ async function enter() {
   }
   if (!wanted) return;
   if (ticket.door === "open") {
-    connect(ticket);
+    if (ticket.elsewhere) goElsewhere(ticket);
+    else connect(ticket);
     return;
   }
   tell(ticket.text, ticket.door === "early" ? "info" : "warn");
@@ -170,6 +171,7 @@ function obey(current, told) {
     showNotice(notice.text);
   }
   part("muted").hidden = !told.muted;
+  if (current.elsewhere) return PULSE;
   if (told.open && told.room !== current.ticket.room) {
     moved(current.bridge); // the bridge was lost or is being emptied, and the meeting is elsewhere
   } else if (!told.open && !told.over) {
@@ -433,6 +435,35 @@ part("back").addEventListener("click", () => {
   show(media ? "ready" : "check");
   tell("");
 });
+
+// ---- a conference on a page of its own bridge: this one stays open, and says where it is
+
+function goElsewhere(ticket) {
+  const link = part("elsewhere-link");
+  link.href = ticket.url || "#";
+  link.hidden = !ticket.url;
+  part("elsewhere-room").textContent = ticket.url ? "" : ticket.room;
+  part("elsewhere-pin").textContent = ticket.pin;
+  part("elsewhere-pin").parentElement.hidden = !ticket.pin;
+  tell("");
+  show("elsewhere");
+  clearTimeout(waiting);
+  const look = async () => {
+    try {
+      const { ok, told } = await post(page.dataset.pulse, { notice: lastNotice });
+      if (ok && told.open && told.room !== ticket.place) {
+        tell(words.movedOn, "warn");
+        wanted = true;
+        return enter();
+      }
+      if (ok) for (const notice of told.notices) tell(notice.text);
+    } catch {
+      // The service is away for a moment: the conference goes on without it.
+    }
+    waiting = setTimeout(look, PULSE);
+  };
+  waiting = setTimeout(look, PULSE);
+}
 
 // ---- the test of the line
 
