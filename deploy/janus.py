@@ -19,9 +19,7 @@ from urllib.request import urlopen
 
 HOUSE = Path(__file__).resolve().parent.parent
 LIBRARIES = "/usr/lib/{machine}-linux-gnu/janus"
-PLUGINS_OFF = (
-    "audiobridge duktape echotest lua nosip recordplay sip streaming textroom videocall voicemail"
-)
+PLUGINS_OFF = "duktape echotest lua nosip recordplay sip streaming textroom videocall voicemail"
 TRANSPORTS_OFF = "mqtt nanomsg pfunix rabbitmq"
 EVENTS_OFF = "gelfevh mqttevh nanomsgevh rabbitmqevh wsevh"
 
@@ -57,7 +55,14 @@ events: {{
 }}
 """
 HTTP = """\
-general: {{ json = "compact", base_path = "/janus", http = false, https = false }}
+general: {{
+    json = "compact"
+    base_path = "/janus"
+    http = true
+    port = {api_port}
+    ip = "127.0.0.1"
+    https = false
+}}
 admin: {{
     admin_base_path = "/admin"
     admin_http = true
@@ -86,12 +91,22 @@ general: {{
 VIDEOROOM = """\
 general: {{ admin_key = "{admin_key}", lock_rtp_forward = true, string_ids = true }}
 """
+AUDIOBRIDGE = """\
+general: {{
+    admin_key = "{admin_key}"
+    lock_rtp_forward = true
+    string_ids = true
+    local_ip = "127.0.0.1"
+    rtp_port_range = "{sip_from}-{sip_to}"
+}}
+"""
 FILES = {
     "janus.jcfg": GENERAL,
     "janus.transport.http.jcfg": HTTP,
     "janus.transport.websockets.jcfg": WEBSOCKETS,
     "janus.eventhandler.sampleevh.jcfg": EVENTS,
     "janus.plugin.videoroom.jcfg": VIDEOROOM,
+    "janus.plugin.audiobridge.jcfg": AUDIOBRIDGE,
 }
 
 
@@ -102,9 +117,13 @@ class Server:
     code: str
     backend: str
     admin_port: int
+    api_port: int
+    sip_port: int
     ws_port: int
     rtp_from: int
     rtp_to: int
+    sip_from: int
+    sip_to: int
     admin_secret: str
     admin_key: str
     events_password: str
@@ -123,6 +142,15 @@ class Server:
             },
         }
 
+    def as_audio_bridge(self) -> dict[str, dict[str, str]]:
+        """Return what the driver of its AudioBridge must be told."""
+        found = self.as_bridge()
+        found["settings"] |= {
+            "api_url": f"http://127.0.0.1:{self.api_port}/janus",
+            "sip_address": f"127.0.0.1:{self.sip_port}",
+        }
+        return found
+
 
 def is_installed() -> bool:
     return bool(shutil.which("janus") and shutil.which("gcc"))
@@ -132,15 +160,20 @@ def prepare(folder: Path, code: str, backend: str, *, media_ports: int = 400) ->
     """Choose ports and secrets, and write the configuration; events go to `backend`."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    admin_port, ws_port = _free_port(), _free_port()
-    first = 20_000 + secrets.randbelow(20) * media_ports
+    admin_port, api_port, ws_port, sip_port = (_free_port() for _ in range(4))
+    first = 20_000 + secrets.randbelow(18) * media_ports
+    half = first + media_ports // 2
     server = Server(
         code=code,
         backend=backend,
         admin_port=admin_port,
+        api_port=api_port,
+        sip_port=sip_port,
         ws_port=ws_port,
         rtp_from=first,
-        rtp_to=first + media_ports - 1,
+        rtp_to=half - 1,
+        sip_from=half,
+        sip_to=first + media_ports - 1,
         admin_secret=secrets.token_urlsafe(24),
         admin_key=secrets.token_urlsafe(24),
         events_password=secrets.token_urlsafe(24),

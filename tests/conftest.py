@@ -214,6 +214,17 @@ def janus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[janus.Ser
 
 
 @pytest.fixture
+def janus_audio_server(janus_server: janus.Server) -> AudioBridge:
+    """The AudioBridge of the same Janus."""
+    return AudioBridge(janus_server)
+
+
+class AudioBridge:
+    def __init__(self, server: janus.Server) -> None:
+        self.as_bridge = server.as_audio_bridge
+
+
+@pytest.fixture
 def post_office() -> Iterator[PostOffice]:
     office = PostOffice(free_port())
     office.open()

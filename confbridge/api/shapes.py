@@ -219,6 +219,7 @@ def occurrence(one: Occurrence) -> Shape:
         "original": moment(one.original),
         "state": one.state,
         "held_until": moment_or_null(one.hold_until),
+        "dial": one.dial.splitlines(),
         "bridges": [
             {"code": each.bridge.code, "ports": each.ports, "role": each.role}
             for each in one.allocations

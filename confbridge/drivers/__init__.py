@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -122,6 +122,7 @@ class Ticket:
     room: str = ""
     pin: str = ""
     token: str = ""
+    kind: str = "video"  # of what our own page enters: pictures and sound, or "audio" alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,32 @@ class Visitor:
     name: str
     token: str
     is_chair: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who calls which conference."""
+
+    number: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """Into which room a caller is let."""
+
+    room: str
+    pin: str
+    visitor: Visitor
+
+
+Host = Callable[[Caller], Seat | None]
+
+
+class Agent(Protocol):
+    """Takes calls until it is stopped."""
+
+    def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,7 +344,7 @@ class CanLayout(Protocol):
 class CanDialOut(Protocol):
     """The bridge can call an endpoint."""
 
-    def dial_out(self, room: str, secret: str, address: str, visitor: Visitor) -> None:
+    def dial_out(self, spec: RoomSpec, address: str, visitor: Visitor) -> None:
         """Call an endpoint into the room; it is in once it has answered."""
 
 
@@ -335,6 +362,17 @@ class CanDialIn(Protocol):
 
     def dial_strings(self, number: str) -> Sequence[str]:
         """Return what is dialled for a conference with this number; asks nobody."""
+
+
+@runtime_checkable
+class CanTakeCalls(Protocol):
+    """Calls come to us, not to the bridge: we take them for it."""
+
+    def answering(self, host: Host) -> Agent:
+        """Take calls until the agent is stopped; `host` says who is let in where.
+
+        Raises DriverError if somebody else takes them already.
+        """
 
 
 @runtime_checkable
@@ -360,6 +398,7 @@ POWERS: Mapping[str, type] = {
     "events": CanReportEvents,
     "identify": CanIdentify,
     "loop": CanLoop,
+    "take_calls": CanTakeCalls,
 }
 
 DRIVERS: Mapping[str, str] = {
@@ -367,6 +406,7 @@ DRIVERS: Mapping[str, str] = {
     "cms": "confbridge.drivers.cms:CmsDriver",
     "external": "confbridge.drivers.external:ExternalDriver",
     "janus": "confbridge.drivers.janus:JanusDriver",
+    "janus_audio": "confbridge.drivers.janus_audio:JanusAudioDriver",
     "jitsi": "confbridge.drivers.jitsi:JitsiDriver",
     "pexip": "confbridge.drivers.pexip:PexipDriver",
 }

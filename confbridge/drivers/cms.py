@@ -152,8 +152,8 @@ class CmsDriver:
         for call in self._calls(self._space(room)):
             self._ask("PUT", f"calls/{call}/participants/*", {"chosenLayout": name})
 
-    def dial_out(self, room: str, secret: str, address: str, visitor: Visitor) -> None:
-        space = self._space(room)
+    def dial_out(self, spec: RoomSpec, address: str, visitor: Visitor) -> None:
+        space = self._space(spec.name)
         if not space:
             raise DriverError("there is no such room", permanent=True)
         calls = self._calls(space)

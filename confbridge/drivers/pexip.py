@@ -148,12 +148,12 @@ class PexipDriver:
         for one in self._running(room):
             self._command("conference/transform_layout", conference_id=one["id"], layout=name)
 
-    def dial_out(self, room: str, secret: str, address: str, visitor: Visitor) -> None:
+    def dial_out(self, spec: RoomSpec, address: str, visitor: Visitor) -> None:
         kind, _, rest = address.partition(":")
         protocol, destination = (kind, rest) if kind in {"sip", "h323"} else ("sip", address)
         self._command(
             "participant/dial",
-            conference_alias=room,
+            conference_alias=spec.name,
             destination=destination,
             protocol=protocol,
             role=ROLES[visitor.is_chair],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import click
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from flask import Flask
 
-from confbridge.jobs import mailroom
+from confbridge.jobs import calls, mailroom
 from confbridge.jobs.attendance import forget_old, work_on_some
 from confbridge.jobs.bridges import rescue_one, visit_one
 from confbridge.jobs.chasing import chase_one
@@ -77,6 +78,7 @@ def start_bell(app: Flask) -> BaseScheduler:
 def stop_bell(bell: BaseScheduler) -> None:
     """Ring no more; what is at work ends with the piece it is at."""
     mailroom.stopping.set()
+    calls.stop()
     bell.shutdown(wait=False)
 
 
@@ -107,3 +109,21 @@ def _fill(bell: BaseScheduler, app: Flask) -> None:
             max_instances=SIDE_BY_SIDE.get(job, 1),
             misfire_grace_time=None,
         )
+    bell.add_job(
+        _take_calls,
+        "interval",
+        [app],
+        seconds=5,
+        next_run_time=datetime.now(UTC),
+        id="take_calls",
+        coalesce=True,
+        misfire_grace_time=None,
+    )
+
+
+def _take_calls(app: Flask) -> None:
+    try:
+        with app.app_context():
+            calls.take_calls(app.app_context)
+    except Exception:
+        log.exception("taking calls failed")

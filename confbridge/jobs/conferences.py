@@ -58,7 +58,7 @@ def dial_one() -> bool:
         driver = drivers.connect(call.driver, call.settings)
         if not isinstance(driver, CanDialOut):
             raise DriverError("this bridge cannot call anybody", permanent=True)
-        driver.dial_out(spec.name, spec.secret, dialling.address, dialling.visitor)
+        driver.dial_out(spec, dialling.address, dialling.visitor)
     except DriverError as failure:
         error = failure
         log.warning("dial-out %s: %s", dialling.dial_out_id, failure)

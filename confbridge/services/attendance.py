@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from confbridge.models import (
 )
 from confbridge.services import links
 
+SCHEME = re.compile("^(sips?|h323|tel):")
 EVENTS_LATE = timedelta(seconds=20)  # so long an event may be behind what asking finds
 
 
@@ -92,6 +94,8 @@ def legs_by_room(bridge_id: int) -> dict[str, frozenset[str]]:
         select(Allocation.room, Leg.leg)
         .join(Leg, Leg.allocation_id == Allocation.id)
         .where(Allocation.bridge_id == bridge_id, Leg.left.is_(None))
+        # Of one that only an event has told of, without saying whose it is, the bridge is asked.
+        .where(or_(Leg.attendee_id.is_not(None), Leg.seen_at > Leg.joined))
     )
     for room, leg in db.session.execute(asked):
         rooms.setdefault(room, set()).add(leg)
@@ -133,6 +137,9 @@ def compare(bridge_id: int, found: Mapping[str, Sequence[Participant]], asked_at
                 leg.left, leg.left_source = asked_at, LegSource.POLL
             elif leg.leg in here:
                 leg.seen_at = asked_at
+                if leg.attendee_id is None and here[leg.leg].token:
+                    holders = holders_by_key(allocation) if holders is None else holders
+                    leg.attendee_id = holder(holders, here[leg.leg].token, "")
                 _tell(leg, here[leg.leg], asked_at)
                 if leg.left is not None and leg.left < asked_at - EVENTS_LATE:
                     leg.left, leg.left_source = None, ""  # an event was of another one
@@ -295,7 +302,7 @@ def holder(known: Mapping[str, int], token: str, address: str) -> int | None:
 
 def plain_address(address: str) -> str:
     """Return an address without what different bridges add to it."""
-    return address.lower().partition(":")[2 if ":" in address else 0].partition(";")[0].strip()
+    return SCHEME.sub("", address.lower().strip()).partition(";")[0]
 
 
 def _miss_events(bridge_id: int, legs: Iterable[Leg], asked_at: datetime) -> None:

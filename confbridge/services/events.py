@@ -160,6 +160,8 @@ def apply(bridge: Bridge, events: Sequence[Event]) -> None:
             case Marked():
                 heard = bridge.mark_heard_at
                 bridge.mark_heard_at = max(heard, event.at) if heard else event.at
+    if any(isinstance(one, Joined) and not (one.token or one.address) for one in fresh):
+        bridge.compared_at, bridge.probe_at = None, clock.now()  # the bridge knows whose it is
     db.session.flush()
 
 

@@ -167,6 +167,7 @@ def _answer(entrance: Entrance, name: str) -> dict[str, Any]:
         "pin": given.pin,
         "token": given.token,
         "name": name,
+        "kind": given.kind,
         "place": entrance.room,
         "elsewhere": not by_page,
     }

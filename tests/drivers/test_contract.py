@@ -24,7 +24,7 @@ from tests.conftest import free_port
 
 ASKED = sorted(set(DRIVERS) - {"external"})  # that have a server which can be asked
 ROOMS = sorted(set(ASKED) - {"jitsi"})  # that can say which rooms are open
-SECRETIVE = {"janus", "bigbluebutton"}  # whose rooms have a secret each
+SECRETIVE = {"janus", "janus_audio", "bigbluebutton"}  # whose rooms have a secret each
 
 
 def settings_of(request, kind):

@@ -219,7 +219,7 @@ def test_pexip_legs_can_be_commanded(pexip, pexip_server):
     assert pexip_server.legs["u1"]["is_muted"]
     pexip.lock(SPEC.name, locked=True)
     pexip.layout(SPEC.name, "ac")
-    pexip.dial_out(SPEC.name, "s", "sip:na-1@vc.example", Visitor(name="Ninh Sơn", token="t"))
+    pexip.dial_out(SPEC, "sip:na-1@vc.example", Visitor(name="Ninh Sơn", token="t"))
     pexip.disconnect(SPEC.name, "s", "u1")
     assert pexip_server.legs == {}
     commands = dict(pexip_server.commands)
@@ -299,7 +299,7 @@ def test_cms_legs_can_be_commanded(cms, cms_server):
 
 def test_cms_calls_an_endpoint_also_into_a_room_where_nobody_is(cms, cms_server):
     cms.open_room(SPEC)
-    cms.dial_out(SPEC.name, "s", "sip:na-1@vc.example", Visitor(name="Đ" * 60, token="t1"))
+    cms.dial_out(SPEC, "sip:na-1@vc.example", Visitor(name="Đ" * 60, token="t1"))
     (leg,) = cms_server.legs.values()
     assert (leg["remoteParty"], leg["ownerId"]) == ("na-1@vc.example", "t1")
     assert len(leg["nameLabelOverride"].encode()) <= 50

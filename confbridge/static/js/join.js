@@ -236,16 +236,19 @@ function hangUp() {
 }
 
 function takePart(bridge, ticket) {
+  const soundAlone = ticket.kind === "audio";
   bridge.attach({
-    plugin: "janus.plugin.videoroom",
+    plugin: soundAlone ? "janus.plugin.audiobridge" : "janus.plugin.videoroom",
     success: (handle) => {
       if (line?.bridge !== bridge) return;
       line.own = handle;
       const { room, pin, token, name } = ticket;
-      handle.send({ message: { request: "join", ptype: "publisher", room, pin, token, display: name } });
+      const as = soundAlone ? {} : { ptype: "publisher" };
+      handle.send({ message: { request: "join", ...as, room, pin, token, display: name } });
     },
     error: () => broken(bridge),
-    onmessage: (message, jsep) => heard(bridge, message, jsep),
+    onmessage: (message, jsep) => (soundAlone ? heardSound : heard)(bridge, message, jsep),
+    onremotetrack: (track, mid, added) => soundAlone && playMix(track, added),
     oncleanup: () => broken(bridge), // pictures and sound were lost, though the line stands
   });
 }
@@ -265,6 +268,52 @@ function heard(bridge, message, jsep) {
   if (message.leaving && message.leaving !== "ok") unfollow(message.leaving);
   if (message.leaving === "ok" && message.reason === "kicked") ended(words.kicked);
   if (jsep) line.own.handleRemoteJsep({ jsep });
+}
+
+// ---- a conference of sound alone: the bridge mixes it, and sends one stream
+
+function heardSound(bridge, message, jsep) {
+  if (!line || line.bridge !== bridge) return;
+  if (message.error_code) return broken(bridge);
+  if (message.audiobridge === "destroyed") return moved(bridge);
+  if (message.audiobridge === "joined" && message.id && !line.leg) {
+    line.leg = String(message.id);
+    publishSound();
+    heart = setTimeout(pulse, QUICK_PULSE);
+  }
+  for (const one of message.participants || []) {
+    if (String(one.id) === line.leg || line.feeds.has(one.id)) continue;
+    line.feeds.set(one.id, { name: one.display || "?" });
+    addTile(one.id, one.display || "?");
+  }
+  if (message.leaving) {
+    line.feeds.delete(message.leaving);
+    document.getElementById(`tile-${message.leaving}`)?.remove();
+  }
+  if (message.kicked && String(message.kicked) === line.leg) return ended(words.kicked);
+  count();
+  if (jsep) line.own.handleRemoteJsep({ jsep });
+}
+
+function publishSound() {
+  const [capture] = media.getAudioTracks();
+  line.own.createOffer({
+    tracks: [{ type: "audio", capture, recv: true, dontStop: true }],
+    success: (jsep) => {
+      line.own.send({ message: { request: "configure", muted: false }, jsep });
+      tell("");
+      show("conference");
+      part("self").srcObject = media;
+      count();
+    },
+    error: () => broken(line.bridge),
+  });
+}
+
+function playMix(track, added) {
+  const mix = part("mix");
+  mix.srcObject = added ? new MediaStream([track]) : null;
+  if (added) mix.play().catch(() => {});
 }
 
 function refused(bridge, message) {
