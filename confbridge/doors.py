@@ -38,6 +38,7 @@ from confbridge.services import (
     maintenance,
     meetings,
     refusals,
+    rehearsals,
 )
 from confbridge.services.maintenance import Affected
 from confbridge.services.refusals import Refusal, Wanted
@@ -101,9 +102,20 @@ def book(draft: MeetingDraft, *, by: Account) -> Meeting:
     Raises Invalid, NotAllowed, Conflict, Refused.
     """
     try:
-        return attempt(lambda: meetings.book(draft, by=by))
+        return attempt(lambda: booked(draft, by=by))
     except Clash as clash:
         raise refused(draft, by=by) from clash
+
+
+def booked(draft: MeetingDraft, *, by: Account) -> Meeting:
+    """Book a meeting with its rehearsal, in the transaction that is open.
+
+    Raises Invalid, NotAllowed, Conflict, Clash.
+    """
+    meeting = meetings.book(draft, by=by)
+    if draft.rehearsal_minutes:
+        rehearsals.follow(meeting, by=by)
+    return meeting
 
 
 def refused(draft: MeetingDraft, *, by: Account) -> Refused:
@@ -120,6 +132,7 @@ def change(uid: str, wanted: MeetingChange, *, by: Account, version: int | None)
     def deed() -> Meeting:
         meeting = access.meeting(by, uid, to_change=True, version=version)
         meetings.change(meeting, wanted, by=by)
+        rehearsals.follow(meeting, by=by)
         return meeting
 
     try:
@@ -145,7 +158,9 @@ def change_occurrence(
     def deed() -> Meeting:
         meeting = access.meeting(by, uid, to_change=True, version=version)
         one = meetings.occurrence_of(meeting, number)
-        return meetings.change_occurrence(meeting, one, wanted, by=by)
+        changed = meetings.change_occurrence(meeting, one, wanted, by=by)
+        rehearsals.follow(meeting, by=by)
+        return changed
 
     try:
         return attempt(deed)

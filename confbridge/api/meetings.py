@@ -35,6 +35,7 @@ from confbridge.services import (
     leaders,
     meetings,
     outbox,
+    rehearsals,
     replies,
     rules,
 )
@@ -70,7 +71,7 @@ def create() -> Response:
     try:
         if draft.dry_run:
             return _dry_run(draft)
-        return changes.once(lambda: meetings.book(draft, by=g.account), _shape)
+        return changes.once(lambda: doors.booked(draft, by=g.account), _shape)
     except Clash as clash:
         raise doors.refused(draft, by=g.account) from clash
 
@@ -96,6 +97,7 @@ def cancel(uid: str) -> Response:
     def deed() -> Meeting:
         meeting = access.meeting(g.account, uid, to_change=True, version=version)
         meetings.cancel(meeting, wanted.reason, by=g.account)
+        rehearsals.follow(meeting, by=g.account)
         return meeting
 
     return changes.with_etag(_shape(attempt(deed)))
@@ -110,6 +112,7 @@ def postpone(uid: str) -> Response:
     def deed() -> Meeting:
         meeting = access.meeting(g.account, uid, to_change=True, version=version)
         meetings.postpone(meeting, wanted.reason, by=g.account)
+        rehearsals.follow(meeting, by=g.account)
         return meeting
 
     return changes.with_etag(_shape(attempt(deed)))
@@ -158,6 +161,7 @@ def cancel_occurrence(uid: str, number: int) -> Response:
         meetings.cancel_occurrence(
             meeting, one, wanted.reason, following=wanted.following, by=g.account
         )
+        rehearsals.follow(meeting, by=g.account)
         return meeting
 
     return changes.with_etag(_shape(attempt(deed)))
@@ -204,7 +208,7 @@ def report(uid: str) -> Shape:
 
 def _dry_run(draft: MeetingDraft) -> Response:
     """Book, look at it, and take it back: the answer is what booking would give."""
-    return jsonify(doors.trial(lambda: _shape(meetings.book(draft, by=g.account))))
+    return jsonify(doors.trial(lambda: _shape(doors.booked(draft, by=g.account))))
 
 
 def _warnings(meeting: Meeting) -> list[Shape]:

@@ -203,6 +203,7 @@ def meeting(one: Meeting, deliveries: Mapping[int, Mail], *, with_links: bool) -
         "guest_ports": one.guest_ports,
         "lead_minutes": one.lead_minutes,
         "tail_minutes": one.tail_minutes,
+        "rehearsal_minutes": one.rehearsal_minutes,
         "occurrences": [occurrence(each) for each in one.occurrences],
         "attendees": [
             attendee(each, deliveries.get(each.id), with_link=with_links and not one.secret)
@@ -395,8 +396,9 @@ def site(one: Site) -> Shape:
         "endpoint": one.attendee.endpoint.code,
         "invited": True,
         "partstat": one.attendee.partstat,
-        "reason": one.attendee.comment,
-        "headcount": one.attendee.headcount,
+        "reason": one.roll_call.reason if one.roll_call else one.attendee.comment,
+        "headcount": one.roll_call.headcount if one.roll_call else one.attendee.headcount,
+        "recorded_by": one.roll_call.by if one.roll_call else None,
         **_presence(one),
     }
 

@@ -14,6 +14,7 @@ class PresenceState(StrEnum):
     """The secretary's word for it."""
 
     PRESENT_ONLINE = "present_online"
+    PRESENT_IN_PERSON = "present_in_person"  # as the secretary has seen
     ABSENT = "absent"
     NOT_CALLED = "not_called"  # the meeting has not begun
 

@@ -13,7 +13,7 @@ from confbridge.inputs.text import EARLIEST, LATEST
 
 FORM_TIME = "%Y-%m-%dT%H:%M"
 PLAIN = ("title", "agenda", "chair", "host", "minutes", "guest_ports")
-MARGINS = ("lead_minutes", "tail_minutes")
+MARGINS = ("lead_minutes", "tail_minutes", "rehearsal_minutes")
 CHOICES = ("rank", "network", "max_misses", "leader_reason")
 
 

@@ -64,6 +64,14 @@ class Command(Draft):
     decision: Words = ""
 
 
+class RollCallDraft(Draft):
+    """What the secretary records of one site."""
+
+    state: Literal["present_online", "present_in_person", "absent", "not_called"]
+    reason: Words = ""
+    headcount: Annotated[int, Field(ge=0, le=10_000)] | None = None
+
+
 class Taking(Draft):
     """That somebody looks after an incident."""
 

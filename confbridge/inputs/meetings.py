@@ -97,6 +97,9 @@ class Displacement(Draft):
     occurrences: Annotated[tuple[Number, ...], Field(min_length=1, max_length=1000)]
 
 
+MOST_REHEARSED = 60  # minutes: it begins an hour before the meeting
+
+
 class MeetingDraft(Draft):
     """A meeting that somebody wants to book.
 
@@ -115,6 +118,7 @@ class MeetingDraft(Draft):
     guest_ports: Guests = 0
     lead_minutes: Margin = 15
     tail_minutes: Margin = 15
+    rehearsal_minutes: Annotated[int, Field(ge=0, le=MOST_REHEARSED)] = 0
     timezone: Zone | None = None
     rrule: Annotated[str, Field(max_length=500)] | None = None
     exdates: Exdates = ()
@@ -143,7 +147,7 @@ class MeetingDraft(Draft):
             raise mistake(Phrase("This is missing."))
         return title
 
-    @field_validator("agenda", "chair", "guest_ports", "leader_reason")
+    @field_validator("agenda", "chair", "guest_ports", "leader_reason", "rehearsal_minutes")
     @classmethod
     def _untold(cls, given: object, info: ValidationInfo) -> object:
         if info.data.get("secret") and given:
@@ -209,6 +213,7 @@ class MeetingChange(Draft):
     guest_ports: Guests | None = None
     lead_minutes: Margin | None = None
     tail_minutes: Margin | None = None
+    rehearsal_minutes: Annotated[int, Field(ge=0, le=MOST_REHEARSED)] | None = None
     rrule: Annotated[str, Field(max_length=500)] | None = None
     exdates: Exdates | None = None
     rank: Rank | None = None

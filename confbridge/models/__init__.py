@@ -8,6 +8,7 @@ from confbridge.models.attendance import (
     Gap,
     Leg,
     LegSource,
+    RollCall,
 )
 from confbridge.models.audit import AuditEntry
 from confbridge.models.bridge import (
@@ -97,6 +98,7 @@ __all__ = [
     "ReplyState",
     "Reservation",
     "Role",
+    "RollCall",
     "RoomStep",
     "SignOff",
     "Standing",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from confbridge.database import Base, UTCDateTime
 from confbridge.models.bridge import Allocation, Bridge
-from confbridge.models.meeting import Attendee
+from confbridge.models.meeting import Attendee, Occurrence
 
 
 class LegSource(StrEnum):
@@ -81,6 +81,25 @@ class Gap(Base):
     ends: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: it goes on
 
     __table_args__ = (Index("ix_gaps_bridge", "bridge_id", "starts"),)
+
+
+class RollCall(Base):
+    """What the secretary records of one site: it outweighs what bridges have told."""
+
+    __tablename__ = "roll_calls"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    occurrence_id: Mapped[int] = mapped_column(ForeignKey(Occurrence.id))
+    attendee_id: Mapped[int] = mapped_column(ForeignKey(Attendee.id))
+    state: Mapped[str]  # a PresenceState
+    reason: Mapped[str] = mapped_column(default="")  # needed of who is absent
+    headcount: Mapped[int | None]
+    by: Mapped[str] = mapped_column(default="")
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    __table_args__ = (
+        UniqueConstraint("occurrence_id", "attendee_id", name="uq_roll_calls_occurrence_attendee"),
+    )
 
 
 class EventStream(Base):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import distinct, func, or_, select, update
 
 from confbridge import clock
 from confbridge.database import db
-from confbridge.domain.attendance import Presence, presence
+from confbridge.domain.attendance import Presence, PresenceState, presence
 from confbridge.domain.interval import Interval
 from confbridge.drivers import Participant
 from confbridge.models import (
@@ -24,6 +24,7 @@ from confbridge.models import (
     LegSource,
     Meeting,
     Occurrence,
+    RollCall,
 )
 from confbridge.services import links
 
@@ -39,6 +40,7 @@ class Site:
     name: str
     legs: Sequence[Leg]
     presence: Presence
+    roll_call: RollCall | None = None
 
     @property
     def here_since(self) -> datetime | None:
@@ -76,13 +78,30 @@ def of(meeting: Meeting, occurrence: Occurrence) -> Attendance:
     by_attendee: dict[int | None, list[Leg]] = defaultdict(list)
     for leg in legs:
         by_attendee[leg.attendee_id].append(leg)
+    called = _called(occurrence)
     sites = [
-        _site(one, one.endpoint.name, by_attendee.pop(one.id, []), occurrence, now)
+        _as_called(
+            _site(one, one.endpoint.name, by_attendee.pop(one.id, []), occurrence, now),
+            called.get(one.id),
+        )
         for one in meeting.attendees
     ]
     strangers = [leg for some in by_attendee.values() for leg in some]
     uninvited = [_site(None, leg.name, [leg], occurrence, now) for leg in strangers]
     return Attendance(sites=sites, uninvited=uninvited, gaps=_gaps(occurrence))
+
+
+def _called(occurrence: Occurrence) -> dict[int, RollCall]:
+    asked = select(RollCall).where(RollCall.occurrence_id == occurrence.id)
+    return {one.attendee_id: one for one in db.session.scalars(asked)}
+
+
+def _as_called(site: Site, called: RollCall | None) -> Site:
+    """Return a site as the secretary has recorded it, if that was done."""
+    if called is None:
+        return site
+    presence = replace(site.presence, state=PresenceState(called.state))
+    return replace(site, presence=presence, roll_call=called)
 
 
 def legs_by_room(bridge_id: int) -> dict[str, frozenset[str]]:

@@ -48,7 +48,7 @@ from confbridge.services.refusals import Wanted
 from confbridge.services.register import Entry
 
 WORDS = ("title", "agenda", "chair", "guest_ports", "lead_minutes", "tail_minutes")
-TERMS = ("standby", "gives_back")
+TERMS = ("standby", "gives_back", "rehearsal_minutes")
 UNASKED = "-"  # a reason where none is asked for
 
 

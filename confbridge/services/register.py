@@ -91,6 +91,7 @@ def enter(entry: Entry, by: Account) -> Meeting:
         guest_ports=draft.guest_ports,
         lead_minutes=draft.lead_minutes,
         tail_minutes=draft.tail_minutes,
+        rehearsal_minutes=draft.rehearsal_minutes,
         network=draft.network or "",
         only_bridge=draft.bridge or "",
         standby=draft.standby,

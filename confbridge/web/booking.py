@@ -206,6 +206,7 @@ def _fields_of(meeting: Meeting) -> Fields:
             "guest_ports": str(meeting.guest_ports),
             "lead_minutes": str(meeting.lead_minutes),
             "tail_minutes": str(meeting.tail_minutes),
+            "rehearsal_minutes": str(meeting.rehearsal_minutes or ""),
             "rank": meeting.rank,
             "network": meeting.network,
             "rrule": meeting.rrule,

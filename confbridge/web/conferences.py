@@ -9,14 +9,23 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from confbridge import clock, doors, drivers
+from confbridge.database import attempt
 from confbridge.domain.attendance import PresenceState
 from confbridge.domain.interval import Interval
 from confbridge.doors import say
-from confbridge.errors import Conflict, Invalid
+from confbridge.errors import Conflict, Invalid, NotFound, Phrase
 from confbridge.inputs import parse
-from confbridge.inputs.live import Command
+from confbridge.inputs.live import Command, RollCallDraft
 from confbridge.models import Allocation, Occurrence
-from confbridge.services import access, attendance, conferences, control, incidents, rooms
+from confbridge.services import (
+    access,
+    attendance,
+    conferences,
+    control,
+    incidents,
+    rollcalls,
+    rooms,
+)
 from confbridge.services.attendance import Attendance, Site
 from confbridge.services.extension import CannotExtend
 from confbridge.web import filters, pictures
@@ -25,6 +34,8 @@ from confbridge.web.session import account
 
 pages = Blueprint("conferences", __name__, url_prefix="/conferences")
 
+PRESENT = {PresenceState.PRESENT_ONLINE, PresenceState.PRESENT_IN_PERSON}
+ROLL = frozenset({"state", "reason", "headcount"})
 FIELDS = frozenset({"leg", "keep_out", "text", "minutes", "layout", "endpoint", "decision"})
 
 
@@ -114,8 +125,34 @@ def _layouts(allocation: Allocation | None) -> Sequence[str]:
     return drivers.layouts(allocation.bridge.driver) if allocation else ()
 
 
+@pages.post("/<int:number>/attendance/<int:attendee>")
+def call_roll(number: int, attendee: int) -> ResponseReturnValue:
+    """Keep what the secretary records of one site."""
+    me = account()
+    given = {key: value for key, value in request.form.items() if key in ROLL and value}
+
+    def deed() -> None:
+        occurrence = access.conference(me, number, to_change=True)
+        one = next((each for each in occurrence.meeting.attendees if each.id == attendee), None)
+        if one is None:
+            raise NotFound(Phrase("This site is not invited."))
+        rollcalls.record(occurrence, one, parse(RollCallDraft, given), by=me)
+
+    try:
+        attempt(deed)
+    except Invalid as error:
+        return _report(number, problems=error.problems, called=attendee), 422
+    except Conflict as error:
+        return _report(number, failed=say(error.phrase)), 409
+    return after_change(go_to=url_for(".report", number=number))
+
+
 @pages.get("/<int:number>/attendance")
 def report(number: int) -> str:
+    return _report(number)
+
+
+def _report(number: int, **told: object) -> str:
     occurrence = access.conference(account(), number)
     found = attendance.of(occurrence.meeting, occurrence)
     within = _shown_time(occurrence, found)
@@ -126,7 +163,7 @@ def report(number: int) -> str:
         meeting=occurrence.meeting,
         rows=[(site, _bars(site, within)) for site in sites],
         invited=len(found.sites),
-        came=sum(site.presence.state == PresenceState.PRESENT_ONLINE for site in found.sites),
+        came=sum(site.presence.state in PRESENT for site in found.sites),
         answered=sum(
             site.attendee.partstat != "NEEDS-ACTION" for site in found.sites if site.attendee
         ),
@@ -140,6 +177,9 @@ def report(number: int) -> str:
         ],
         meeting_bar=pictures.bar(occurrence.during, within, "", kind="meeting"),
         hours=[(place, moment) for place, moment in pictures.hours(within, _axis(within))],
+        states=list(PresenceState),
+        has_begun=clock.now() >= occurrence.starts,
+        **{"problems": {}, "called": 0, "failed": "", **told},
     )
 
 

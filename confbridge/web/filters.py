@@ -66,6 +66,7 @@ WORDS = {
     "reminder": Phrase("Reminder"),
     "withdrawn": Phrase("Withdrawal"),
     "present_online": Phrase("Present online"),
+    "present_in_person": Phrase("Present in person"),
     "absent": Phrase("Absent"),
     "not_called": Phrase("Not begun"),
     "event": Phrase("reported by the bridge"),

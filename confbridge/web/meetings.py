@@ -28,6 +28,7 @@ from confbridge.services import (
     leaders,
     links,
     meetings,
+    rehearsals,
     rules,
 )
 from confbridge.services.agenda import Wanted
@@ -111,12 +112,22 @@ def waiting() -> str:
 
 @pages.post("/<uid>/cancel")
 def cancel(uid: str) -> ResponseReturnValue:
-    return _with_reason(uid, Cancellation, lambda one, why, me: meetings.cancel(one, why, by=me))
+    return _with_reason(uid, Cancellation, _cancelled)
 
 
 @pages.post("/<uid>/postpone")
 def postpone(uid: str) -> ResponseReturnValue:
-    return _with_reason(uid, Postponement, lambda one, why, me: meetings.postpone(one, why, by=me))
+    return _with_reason(uid, Postponement, _postponed)
+
+
+def _cancelled(meeting: Meeting, why: str, me: Account) -> None:
+    meetings.cancel(meeting, why, by=me)
+    rehearsals.follow(meeting, by=me)
+
+
+def _postponed(meeting: Meeting, why: str, me: Account) -> None:
+    meetings.postpone(meeting, why, by=me)
+    rehearsals.follow(meeting, by=me)
 
 
 @pages.post("/<uid>/confirm")

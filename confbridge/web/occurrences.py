@@ -13,7 +13,15 @@ from confbridge.doors import Refused
 from confbridge.errors import Conflict, Invalid, Phrase
 from confbridge.inputs import forms, parse
 from confbridge.inputs.meetings import Cancellation, OccurrenceChange
-from confbridge.services import access, demands, displacement, endpoints, meetings, series
+from confbridge.services import (
+    access,
+    demands,
+    displacement,
+    endpoints,
+    meetings,
+    rehearsals,
+    series,
+)
 from confbridge.web.booking import Fields, by_field, is_of_displacing, local, version
 from confbridge.web.render import after_change, page
 from confbridge.web.session import account
@@ -81,6 +89,7 @@ def cancel(uid: str, number: int) -> ResponseReturnValue:
         meeting = access.meeting(me, uid, to_change=True, version=version())
         one = meetings.occurrence_of(meeting, number)
         meetings.cancel_occurrence(meeting, one, wanted.reason, following=wanted.following, by=me)
+        rehearsals.follow(meeting, by=me)
 
     attempt(deed)
     return after_change(go_to=url_for("meetings.show", uid=uid))

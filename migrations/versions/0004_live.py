@@ -157,6 +157,13 @@ def control() -> None:
 
 def readiness() -> None:
     table(
+        "roll_calls",
+        refers("occurrence_id", "roll_calls", "occurrences"),
+        refers("attendee_id", "roll_calls", "attendees"),
+        *(text("state"), text("reason"), maybe("headcount", sa.Integer()), text("by"), at()),
+        sa.UniqueConstraint("occurrence_id", "attendee_id", name="uq_roll_calls_occurrence_attendee"),
+    )
+    table(
         "sign_offs",
         refers("occurrence_id", "sign_offs", "occurrences"),
         refers("attendee_id", "sign_offs", "attendees"),
@@ -176,7 +183,7 @@ def readiness() -> None:
 
 
 def downgrade():
-    for name in ("line_tests", "sign_offs", "duties", "incidents", "notices", "dial_outs", "exclusions"):
+    for name in ("roll_calls", "line_tests", "sign_offs", "duties", "incidents", "notices", "dial_outs", "exclusions"):
         op.drop_table(name)
     for name in ("event_keys", "event_streams", "room_steps", "bridge_states"):
         op.drop_table(name)

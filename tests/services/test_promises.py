@@ -38,6 +38,7 @@ SOME = st.lists(st.sampled_from(CODES), min_size=1, max_size=3, unique=True)
 REFUSALS = (Refused, Conflict, Invalid)
 TABLES = (
     *("room_steps", "dial_outs", "exclusions", "notices", "incidents", "sign_offs", "line_tests"),
+    "roll_calls",
     *("replies", "tasks", "reminders", "occurrence_answers"),
     *("offers", "exdates", "mails", "letters", "reservations", "allocations", "bridge_blocks"),
     *("occurrences", "attendees", "meetings", "audit_entries", "counters"),
