@@ -23,7 +23,8 @@ bench:  ## time bookings, what the pages ask, and letters, against their floors
 	@deploy/setup test
 	@$(PYTHON) bench/booking.py
 	@$(PYTHON) bench/reading.py
-	@exec $(PYTHON) bench/mail.py
+	@$(PYTHON) bench/mail.py
+	@exec $(PYTHON) bench/live.py
 
 words:  ## collect the texts to translate into translations/vi
 	@deploy/setup test
