@@ -188,6 +188,7 @@ def decide(uid: str, number: int, wanted: Decision, *, by: Account) -> Meeting:
     def deed() -> Meeting:
         row = access.reply(by, uid, number)
         decisions.decide(row, wanted, by=by)
+        rehearsals.follow(row.meeting, by=by)
         return row.meeting
 
     try:

@@ -98,6 +98,13 @@ class DriverError(ConfbridgeError):
         self.permanent = permanent
 
 
+class RoomGone(DriverError):
+    """The bridge has no such room, or not any more."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)
+
+
 class MailError(ConfbridgeError):
     """A mail was not taken. `permanent`: this address; `server`: none would be."""
 

@@ -47,6 +47,7 @@ class Health:
     since: datetime | None = None
     bad: int = 0
     good: int = 0
+    strained: int = 0
 
     def after(self, verdict: Verdict, now: datetime, dwell: timedelta) -> Health:
         """Return the health after one more answer.
@@ -66,15 +67,16 @@ class Health:
         if self.state is BridgeState.UP and best is BridgeState.UP:
             return self._to(self.state, now, bad=0, good=good)
         if self.state is BridgeState.UP:  # two in a row that are strained, not a single one
-            strained = self.bad + 1
-            state = BridgeState.DEGRADED if strained >= GOOD_ANSWERS else BridgeState.UP
-            return self._to(state, now, bad=strained, good=0)
+            strained = self.strained + 1
+            if strained < GOOD_ANSWERS:
+                return replace(self, bad=0, good=0, strained=strained)
+            return self._to(BridgeState.DEGRADED, now, bad=0, good=0)
         is_proven = good >= GOOD_ANSWERS and (self.since is None or now - self.since >= dwell)
         return self._to(best if is_proven else self.state, now, bad=0, good=good)
 
     def _to(self, state: BridgeState, now: datetime, *, bad: int, good: int) -> Health:
         if state is self.state:
-            return replace(self, bad=bad, good=good)
+            return replace(self, bad=bad, good=good, strained=0)
         return Health(state, now, bad, good)
 
     def next_probe(self, *, is_live: bool, lost_within: timedelta) -> timedelta:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -94,8 +95,8 @@ class CanMark(Protocol):
 class CanMute(Protocol):
     """Single legs can be muted."""
 
-    def mute(self, room: str, secret: str, leg: str, *, muted: bool) -> None:
-        """Mute a leg, or let it be heard again."""
+    def mute(self, room: str, secret: str, legs: Sequence[str], *, muted: bool) -> None:
+        """Mute some legs, or let them be heard again; one that is gone is no error."""
 
 
 @runtime_checkable
@@ -177,6 +178,21 @@ class CanLoop(Protocol):
 
 # What reading a report raises that is not what its maker says it is.
 NONSENSE = (LookupError, ValueError, TypeError, AttributeError, OverflowError, OSError)
+
+
+@contextmanager
+def sensible() -> Iterator[None]:
+    """Take what a driver did not foresee in a bridge's answer for what it is: a bad answer.
+
+    Raises DriverError.
+    """
+    try:
+        yield
+    except DriverError:
+        raise
+    except NONSENSE as error:
+        raise DriverError(f"the bridge's answer makes no sense: {type(error).__name__}") from error
+
 
 POWERS: Mapping[str, type] = {
     "mute": CanMute,
@@ -364,5 +380,6 @@ __all__ = [
     "load",
     "powers",
     "secrets_among",
+    "sensible",
     "terms",
 ]

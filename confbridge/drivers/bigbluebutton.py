@@ -38,7 +38,7 @@ from confbridge.drivers import (
 )
 from confbridge.drivers.http import ask
 from confbridge.drivers.xml import number_of, parsed, text_of
-from confbridge.errors import DriverError, Phrase
+from confbridge.errors import DriverError, Phrase, RoomGone
 
 GONE = {"notFound"}
 REFUSED = {"checksumError"}
@@ -188,9 +188,9 @@ class BigBlueButtonDriver:
         key = text_of(found, "messageKey")
         if text_of(found, "returncode") != "SUCCESS" and key not in allowing:
             reason = text_of(found, "message") or key
-            raise DriverError(
-                f"BigBlueButton refuses {call}: {reason}", permanent=key in GONE | REFUSED
-            )
+            if key in GONE:
+                raise RoomGone(f"BigBlueButton refuses {call}: {reason}")
+            raise DriverError(f"BigBlueButton refuses {call}: {reason}", permanent=key in REFUSED)
         return found
 
 

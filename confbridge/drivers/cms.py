@@ -33,7 +33,7 @@ from confbridge.drivers import (
 )
 from confbridge.drivers.http import ask
 from confbridge.drivers.xml import number_of, parsed, text_of
-from confbridge.errors import DriverError, Phrase
+from confbridge.errors import DriverError, Phrase, RoomGone
 
 PER_PAGE = 20
 LONGEST_LABEL = 50  # bytes of a name in a picture
@@ -100,7 +100,7 @@ class CmsDriver:
     def participants(self, room: str) -> Sequence[Participant]:
         found = self._space(room)
         if not found:
-            raise DriverError("there is no such room", permanent=True)
+            raise RoomGone("there is no such room")
         return [
             Participant(
                 leg=str(one.get("id", "")),
@@ -119,8 +119,9 @@ class CmsDriver:
         found = {name: 0 for name in spaces.values() if name}
         for call in self._all("calls", "call"):
             name = spaces.get(text_of(call, "coSpace"), "")
-            if name:
-                found[name] += number_of(call, "numCallLegs")
+            if name:  # how many there are, only the call itself tells
+                one = parsed(self._ask("GET", f"calls/{call.get('id', '')}").text)
+                found[name] += number_of(one, "numCallLegs")
         return found
 
     def ticket(self, room: str, pin: str, visitor: Visitor) -> Ticket:
@@ -131,9 +132,10 @@ class CmsDriver:
     def dial_strings(self, number: str) -> Sequence[str]:
         return [f"sip:{number}@{self._settings['domain']}"]
 
-    def mute(self, room: str, secret: str, leg: str, *, muted: bool) -> None:
+    def mute(self, room: str, secret: str, legs: Sequence[str], *, muted: bool) -> None:
         wanted = {"rxAudioMute": "true" if muted else "false"}
-        self._ask("PUT", f"callLegs/{leg}", wanted, allowing=GONE)
+        for leg in legs:
+            self._ask("PUT", f"callLegs/{leg}", wanted, allowing=GONE)
 
     def disconnect(self, room: str, secret: str, leg: str) -> None:
         self._ask("DELETE", f"callLegs/{leg}", allowing=GONE)
@@ -253,7 +255,7 @@ class CmsDriver:
             patience=self.TERMS.patience,
             saying=f"{method} {path.partition('?')[0]}",
             auth=(self._settings["user"], self._settings["password"]),
-            **({"data": form} if form is not None else {}),
+            data=form,
         )
         if answer.is_success or answer.status_code == allowing:
             return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import re
 import socket
 import ssl
 import time
@@ -25,9 +26,14 @@ from confbridge.domain.health import Patience
 from confbridge.errors import DriverError
 
 USUAL = Patience()
+# What makers call their secrets in what they answer, in JSON and in XML.
+SECRET_FIELDS = re.compile(
+    r"""("(?:token|pin|secret|password|guest_pin)"\s*:\s*"|<(?:\w*PW|\w*[Pp]assword|passcode)>)"""
+    r"""[^"<]*"""
+)
 HIDDEN = "•••"
 LONGEST_ANSWER = 4000  # characters kept of one conversation
-MOST_CONNECTIONS = 40
+MOST_CONNECTIONS = 500  # each SIP caller holds one
 
 
 @dataclass
@@ -45,7 +51,7 @@ class Conversation:
 
     def text(self, secrets: Collection[str] = ()) -> str:
         """Return all that was said, with every secret hidden."""
-        said = "\n".join(self.lines)
+        said = SECRET_FIELDS.sub(rf"\1{HIDDEN}", "\n".join(self.lines))
         for secret in sorted((one for one in secrets if one), key=len, reverse=True):
             said = said.replace(secret, HIDDEN)
             said = said.replace(json.dumps(secret)[1:-1], HIDDEN)
@@ -81,12 +87,13 @@ def ask(
     *,
     patience: Patience = USUAL,
     saying: str = "",
+    is_kept: bool = True,
     **given: Any,
 ) -> httpx.Response:
     """Return what the bridge answers, whatever its status; `given` goes to httpx as it is.
 
     `saying` names the question in what is kept of the conversation: addresses and bodies may
-    hold secrets, and are not kept.
+    hold secrets, and are not kept. Nor is the answer unless `is_kept`.
 
     Raises DriverError if it does not answer.
     """
@@ -103,19 +110,25 @@ def ask(
     except httpx.InvalidURL as error:
         raise DriverError("the bridge's address cannot be used", permanent=True) from error
     if conversation is not None:
-        conversation.lines.append(f"> {named}\n< {answer.status_code} {answer.text.strip()}")
+        text = answer.text.strip() if is_kept else "…"
+        conversation.lines.append(f"> {named}\n< {answer.status_code} {text}")
         conversation.clock_off = _clock_off(answer)
     return answer
 
 
 def post_json(
-    url: str, body: Mapping[str, Any], *, patience: Patience = USUAL, saying: str = ""
+    url: str,
+    body: Mapping[str, Any],
+    *,
+    patience: Patience = USUAL,
+    saying: str = "",
+    is_kept: bool = True,
 ) -> dict[str, Any]:
     """Return the JSON object that the bridge answers.
 
     Raises DriverError.
     """
-    answer = ask("POST", url, json=body, patience=patience, saying=saying)
+    answer = ask("POST", url, json=body, patience=patience, saying=saying, is_kept=is_kept)
     if not answer.is_success:
         raise DriverError(f"the bridge answers {answer.status_code}")
     return as_object(answer)

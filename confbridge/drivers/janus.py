@@ -63,9 +63,9 @@ class JanusDriver(Janus):
         self.open_room(spec)
         return self.ticket(room, pin, visitor)
 
-    def mute(self, room: str, secret: str, leg: str, *, muted: bool) -> None:
-        for other, info in self._inside(room):
-            if other != leg:
+    def mute(self, room: str, secret: str, legs: Sequence[str], *, muted: bool) -> None:
+        for leg, info in self._inside(room):
+            if leg not in legs:
                 continue
             for stream in info["plugin_specific"].get("streams", []):
                 if stream.get("type") == "audio":

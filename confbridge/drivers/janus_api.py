@@ -27,12 +27,14 @@ from confbridge.drivers import (
     is_same,
 )
 from confbridge.drivers.http import post_json
-from confbridge.errors import DriverError, Phrase
+from confbridge.errors import DriverError, Phrase, RoomGone
 
 MARK = "confbridge-mark"
 # A private room that only we make: if it is gone, Janus was restarted and has
 # forgotten every room. Its description is the epoch.
 SENTINEL = "confbridge-sentinel"
+
+LEFT = {458, 459}  # no such session, no such handle: who was there left while we were asking
 
 RoomEvent = Callable[[Mapping[str, Any], datetime, str], Event | None]
 
@@ -134,17 +136,15 @@ class Janus:
             self._ask("add_token", token=token, plugins=[self.PLUGIN])
 
     def _forget(self, token: str) -> None:
-        self._ask("remove_token", allowing=470, token=token)
+        self._ask("remove_token", allowing={470}, token=token)
 
     def _inside(self, room: str) -> list[tuple[str, dict[str, Any]]]:
         """Return what Janus knows of each handle that is in a room, with the leg's name."""
         found = []
         for session in self._ask("list_sessions")["sessions"]:
-            try:
-                handles = self._ask("list_handles", f"/{session}")["handles"]
-                infos = [self._ask("handle_info", f"/{session}/{one}")["info"] for one in handles]
-            except DriverError:
-                continue  # it left while we were asking
+            handles = self._ask("list_handles", f"/{session}", allowing=LEFT).get("handles", [])
+            told = [self._ask("handle_info", f"/{session}/{one}", allowing=LEFT) for one in handles]
+            infos = [one["info"] for one in told if "info" in one]
             found += [(leg, info) for info in infos if (leg := self._leg_in(room, info))]
         return found
 
@@ -162,15 +162,17 @@ class Janus:
         asked: dict[str, Any] = {"plugin": self.PLUGIN, "request": {"request": request, **body}}
         answer: dict[str, Any] = self._ask("message_plugin", **asked).get("response", {})
         code = answer.get("error_code", 0)
+        if code == self.NO_ROOM and code != allowing:
+            raise RoomGone(f"Janus refuses {request}: {answer.get('error', code)}")
         if code and code != allowing:
             raise DriverError(
                 f"Janus refuses {request}: {answer.get('error', code)}",
-                permanent=code in self.UNAUTHORIZED or code == self.NO_ROOM,
+                permanent=code in self.UNAUTHORIZED,
             )
         return answer
 
     def _ask(
-        self, question: str, path: str = "", *, allowing: int = 0, **body: Any
+        self, question: str, path: str = "", *, allowing: Collection[int] = (), **body: Any
     ) -> dict[str, Any]:
         answer = post_json(
             self._settings["admin_url"].rstrip("/") + path,
@@ -182,9 +184,10 @@ class Janus:
             },
             patience=self.TERMS.patience,
             saying=" ".join([question, str(body.get("request", {}).get("request", ""))]).strip(),
+            is_kept=question != "handle_info",  # it holds the keys of everybody else, too
         )
         error = answer.get("error", {})
-        if error and error.get("code") != allowing:
+        if error and error.get("code") not in allowing:
             code, reason = error.get("code"), error.get("reason", "")
             raise DriverError(f"Janus refuses {question}: {reason}", permanent=code == 403)
         return answer

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from confbridge.domain.health import Patience
 from confbridge.drivers import (
     Caller,
     Event,
@@ -36,6 +37,9 @@ from confbridge.errors import DriverError, Phrase
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 5.0  # seconds; well under the time after which Janus ends a session
+# Janus answers a question for events after 30 s at the latest.
+LISTENING = Patience(connect=1.0, answer=40.0)
+MOST_MISSED = 3  # answers in a row, until a leg is given up
 MOST_EVENTS = 10  # looked through for the answer to a join
 
 
@@ -90,9 +94,10 @@ class JanusAudioDriver(Janus):
     def dial_strings(self, number: str) -> Sequence[str]:
         return [f"sip:{number}@{self._settings['sip_address']}"]
 
-    def mute(self, room: str, secret: str, leg: str, *, muted: bool) -> None:
+    def mute(self, room: str, secret: str, legs: Sequence[str], *, muted: bool) -> None:
         request = "mute" if muted else "unmute"
-        self._plugin(request, allowing=self.NOBODY, room=room, secret=secret, id=leg)
+        for leg in legs:
+            self._plugin(request, allowing=self.NOBODY, room=room, secret=secret, id=leg)
 
     def record(self, room: str, secret: str, *, recording: bool) -> None:
         folder = self._settings.get("recordings", "")
@@ -105,8 +110,16 @@ class JanusAudioDriver(Janus):
     def dial_out(self, spec: RoomSpec, address: str, visitor: Visitor) -> None:
         """Call an endpoint, and join its sound once it has answered."""
         seat = Seat(room=spec.name, pin=spec.pin, visitor=visitor)
-        host = self._settings["sip_address"].partition(":")[0]
-        calling(host).call(address, "ConfBridge", lambda theirs: self._seated(seat, theirs))
+        agent = calling(self._settings["sip_address"].partition(":")[0])
+        legs: list[_Leg] = []
+
+        def answer(theirs: Media) -> tuple[Media, Callable[[], None]]:
+            ours, leg = self._seated(seat, theirs)
+            legs.append(leg)
+            return ours, leg.leave
+
+        call = agent.call(address, "ConfBridge", answer)
+        legs[0].on_gone = lambda: agent.hang_up(call)
 
     def answering(self, host: Host) -> Agent:
         """Take calls at the SIP address; `host` says who is let in where.
@@ -121,22 +134,24 @@ class JanusAudioDriver(Janus):
             if seat is None:
                 return 403, None, _nothing
             try:
-                ours, on_end = self._seated(seat, theirs)
+                ours, leg = self._seated(seat, theirs)
             except DriverError as error:
                 log.warning("%s cannot be joined: %s", caller.address, error)
                 return 503, None, _nothing
-            return 200, ours, on_end
+            leg.on_gone = lambda: agent.hang_up_by(message.get("call-id"))
+            return 200, ours, leg.leave
 
         try:
-            return Agent(name, int(port or 5060), admit)
-        except OSError as error:
-            raise DriverError("somebody else takes calls there") from error
+            agent = Agent(name, int(port or 5060), admit)
+        except (OSError, ValueError, OverflowError) as error:
+            raise DriverError("somebody else takes calls there, or nobody can") from error
+        return agent
 
     def events(self, body: str) -> Sequence[Event]:
         return events_in(body, self.PLUGIN, _room_event)
 
-    def _seated(self, seat: Seat, theirs: Media) -> tuple[Media, Callable[[], None]]:
-        """Join somebody's sound; return where ours is, and what ends it."""
+    def _seated(self, seat: Seat, theirs: Media) -> tuple[Media, _Leg]:
+        """Join somebody's sound; return where ours is, and the leg that it is."""
         leg = _Leg(self._settings["api_url"], seat.visitor.token)
         ours = leg.join(
             self.PLUGIN,
@@ -150,7 +165,7 @@ class JanusAudioDriver(Janus):
                 "rtp": {"ip": theirs.ip, "port": theirs.port},
             },
         )
-        return Media(ours["ip"], int(ours["port"]), theirs.codec), leg.leave
+        return Media(ours["ip"], int(ours["port"]), theirs.codec), leg
 
     def _leg_in(self, room: str, info: Mapping[str, Any]) -> str:
         inside = info.get("plugin_specific", {})
@@ -164,6 +179,7 @@ class _Leg:
         self._base = api_url.rstrip("/")
         self._token = token
         self._over = threading.Event()
+        self.on_gone: Callable[[], None] = _nothing  # Janus has ended it, not the caller
         self._session = self._ask("", janus="create")["data"]["id"]
 
     def join(self, plugin: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,12 +190,13 @@ class _Leg:
         handle = self._ask(f"/{self._session}", janus="attach", plugin=plugin)["data"]["id"]
         self._ask(f"/{self._session}/{handle}", janus="message", body=dict(body))
         for _ in range(MOST_EVENTS):
-            told = self._next().get("plugindata", {}).get("data", {})
+            told = self._next(Janus.TERMS.patience).get("plugindata", {}).get("data", {})
             if told.get("error_code"):
                 self.leave()
                 raise DriverError(f"Janus refuses: {told.get('error', '')}", permanent=True)
             if "rtp" in told:
-                threading.Thread(target=self._stay, name="leg", daemon=True).start()
+                for deed in (self._stay, self._keep_alive):
+                    threading.Thread(target=deed, name="leg", daemon=True).start()
                 found: Mapping[str, Any] = told["rtp"]
                 return found
         self.leave()
@@ -196,16 +213,41 @@ class _Leg:
             log.info("a session that should end: %s", error)
 
     def _stay(self) -> None:
+        """Listen, and notice when Janus has put this one out."""
+        missed = 0
+        while not self._over.is_set() and missed < MOST_MISSED:
+            try:
+                event = self._next(LISTENING)
+            except DriverError as error:
+                log.info("a leg is not heard of: %s", error)
+                missed += 1
+                self._over.wait(1.0)
+                continue
+            missed = 0
+            told = event.get("plugindata", {}).get("data", {})
+            is_out = "kicked" in told or told.get("audiobridge") == "destroyed"
+            if is_out or event.get("janus") in {"timeout", "error", "detached"}:
+                break
+        if not self._over.is_set():
+            self.leave()
+            self.on_gone()
+
+    def _keep_alive(self) -> None:
         while not self._over.wait(KEEP_ALIVE):
             try:
                 self._ask(f"/{self._session}", janus="keepalive")
             except DriverError as error:
-                log.info("a session has ended: %s", error)
-                return
+                log.info("a session is not kept alive: %s", error)
 
-    def _next(self) -> dict[str, Any]:
-        url = f"{self._base}/{self._session}?maxev=1&token={self._token}"
-        answer = ask("GET", url, patience=Janus.TERMS.patience, saying="next event")
+    def _next(self, patience: Patience) -> dict[str, Any]:
+        url = f"{self._base}/{self._session}"
+        answer = ask(
+            "GET",
+            url,
+            patience=patience,
+            saying="next event",
+            params={"maxev": "1", "token": self._token},
+        )
         return as_object(answer)
 
     def _ask(self, path: str, **body: Any) -> dict[str, Any]:
@@ -233,7 +275,10 @@ def calling(host: str) -> Agent:
     """Return the agent of this process that calls out from a host, on a port of its own."""
     with _agents_lock:
         if host not in _agents:
-            _agents[host] = Agent(host, 0)
+            try:
+                _agents[host] = Agent(host, 0)
+            except OSError as error:
+                raise DriverError(f"this machine cannot call from {host}") from error
         return _agents[host]
 
 

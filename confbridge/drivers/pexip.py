@@ -33,7 +33,7 @@ from confbridge.drivers import (
     is_same,
 )
 from confbridge.drivers.http import as_object, ask
-from confbridge.errors import DriverError, Phrase
+from confbridge.errors import DriverError, Phrase, RoomGone
 
 PER_PAGE = 200
 ROLES = {True: "chair", False: "guest"}
@@ -104,7 +104,7 @@ class PexipDriver:
 
     def participants(self, room: str) -> Sequence[Participant]:
         if self._room(room) is None:
-            raise DriverError("there is no such room", permanent=True)
+            raise RoomGone("there is no such room")
         return [
             Participant(
                 leg=str(one["call_uuid"]),
@@ -133,8 +133,11 @@ class PexipDriver:
     def dial_strings(self, number: str) -> Sequence[str]:
         return [f"sip:{number}@{self._settings['domain']}"]
 
-    def mute(self, room: str, secret: str, leg: str, *, muted: bool) -> None:
-        self._command(f"participant/{'mute' if muted else 'unmute'}", participant_id=leg)
+    def mute(self, room: str, secret: str, legs: Sequence[str], *, muted: bool) -> None:
+        here = {str(one["call_uuid"]) for one in self._legs(room)}
+        for leg in legs:
+            if leg in here:
+                self._command(f"participant/{'mute' if muted else 'unmute'}", participant_id=leg)
 
     def disconnect(self, room: str, secret: str, leg: str) -> None:
         if any(str(one["call_uuid"]) == leg for one in self._legs(room)):

@@ -22,8 +22,12 @@ log = logging.getLogger(__name__)
 T1 = 0.5  # seconds until what was not answered is sent again; doubled each time (17.1.1.1)
 T2 = 4.0
 GIVE_UP = 32.0  # 64 times T1
+TICK = 1.0  # seconds between two looks whether to stop
+ALIVE_EVERY = 20.0  # seconds between two questions to each phone whether it is still there
+MOST_SILENT = 3  # of them unanswered, until a call is over
 RING = 60.0  # so long a called endpoint may ring
 LARGEST = 65_535
+PORT = 5060
 CODECS = {"pcmu": 0, "pcma": 8}
 METHODS = "INVITE, ACK, BYE, CANCEL, OPTIONS"
 
@@ -144,6 +148,8 @@ class Call:
     accepted: bytes = b""  # our 200, repeated until it is acknowledged
     acknowledged: bool = False
     ended: bool = False
+    ack: bytes = b""  # ours, sent again when their 200 is
+    silent: int = 0  # questions that were not answered
 
 
 Admission = tuple[int, Media | None, Callable[[], None]]  # status, where our sound is, on end
@@ -164,12 +170,15 @@ class Agent:
     ) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, port))
+        self._socket.settimeout(TICK)  # so that it is noticed when to stop
         self.host, self.port = self._socket.getsockname()
         self._admit = admit
         self._calls: dict[str, Call] = {}
         self._lock = threading.Lock()
-        self._stopping = False
-        threading.Thread(target=self._listen, name="sip", daemon=True).start()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="sip", daemon=True)
+        self._thread.start()
+        threading.Thread(target=self._look_after, name="sip-alive", daemon=True).start()
 
     def call(
         self, address: str, name: str, answer: Callable[[Media], tuple[Media, Callable[[], None]]]
@@ -219,11 +228,18 @@ class Agent:
         self._send(self._request(call, "BYE"), call.peer)
         self._end(call)
 
+    def hang_up_by(self, call_id: str) -> None:
+        """End a call by its Call-ID; one that has ended is no error."""
+        call = self._calls.get(call_id)
+        if call is not None:
+            self.hang_up(call)
+
     def stop(self) -> None:
         """End every call, and listen no more."""
         for call in list(self._calls.values()):
             self.hang_up(call)
-        self._stopping = True
+        self._stopping.set()
+        self._thread.join(2 * TICK)
         self._socket.close()
 
     def _transact(self, call: Call, invite: bytes) -> Message:
@@ -238,6 +254,7 @@ class Agent:
                 passed = time.monotonic() - started
                 limit = RING if call.answers else GIVE_UP
                 if passed > limit:
+                    self._send(_cancelled(invite), call.peer)
                     self._forget(call)
                     raise DriverError("nobody answers")
                 if not call.answered.wait(wait) and not call.answers:
@@ -255,7 +272,8 @@ class Agent:
         return _written(lines, body)
 
     def _acknowledge(self, call: Call, final: Message, body: str) -> None:
-        self._send(self._request(call, "ACK", body), call.peer)
+        call.ack = self._request(call, "ACK", body)
+        self._send(call.ack, call.peer)
         if final.status < 300:
             call.answers.clear()
 
@@ -270,9 +288,11 @@ class Agent:
         return _written(lines, body)
 
     def _listen(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 data, peer = self._socket.recvfrom(LARGEST)
+            except TimeoutError:
+                continue
             except OSError:
                 return
             try:
@@ -284,14 +304,12 @@ class Agent:
     def _take(self, message: Message, peer: tuple[str, int]) -> None:
         call = self._calls.get(message.get("call-id"))
         if message.status:
-            if call is not None and message.get("cseq").endswith("INVITE"):
-                with call.answered:
-                    call.answers.append(message)
-                    call.answered.notify_all()
+            if call is not None:
+                self._answered(call, message)
             return
         match message.method:
             case "INVITE" if call is None:
-                threading.Thread(target=self._invited, args=(message, peer), daemon=True).start()
+                self._begin(message, peer)
             case "INVITE" if call is not None and call.accepted:
                 self._send(call.accepted, peer)  # it has not come the first time
             case "ACK" if call is not None:
@@ -304,32 +322,71 @@ class Agent:
             case "OPTIONS":
                 self._send(self._answer(message, "200 OK"), peer)
 
-    def _invited(self, message: Message, peer: tuple[str, int]) -> None:
-        self._send(self._answer(message, "100 Trying"), peer)
-        try:
-            theirs = media_of(message.body)
-        except ValueError:
-            self._send(self._answer(message, "488 Not Acceptable Here"), peer)
+    def _answered(self, call: Call, message: Message) -> None:
+        call.silent = 0
+        if not message.get("cseq").endswith("INVITE"):
             return
-        status, ours, on_end = 404, None, _nothing
-        if self._admit is not None:
-            status, ours, on_end = self._admit(message, theirs)
-        if status != 200 or ours is None:
-            self._send(self._answer(message, f"{status} {REASONS.get(status, 'Refused')}"), peer)
+        if call.ack and message.status >= 200:
+            self._send(call.ack, call.peer)  # the first one has not come
             return
-        local = f"{message.get('to')};tag={secrets.token_hex(6)}"
+        with call.answered:
+            call.answers.append(message)
+            call.answered.notify_all()
+
+    def _look_after(self) -> None:
+        """Ask every phone now and then whether it is still there (RFC 3261, 11)."""
+        while not self._stopping.wait(ALIVE_EVERY):
+            for call in list(self._calls.values()):
+                if not call.acknowledged:
+                    continue
+                call.silent += 1
+                if call.silent > MOST_SILENT:
+                    self.hang_up(call)
+                else:
+                    call.sequence += 1
+                    self._send(self._request(call, "OPTIONS"), call.peer)
+
+    def _begin(self, message: Message, peer: tuple[str, int]) -> None:
+        """Enter a call, at once: the same INVITE may come again while we are deciding about it."""
         call = Call(
             call_id=message.get("call-id"),
-            local=local,
+            local=f"{message.get('to')};tag={secrets.token_hex(6)}",
             remote=message.get("from"),
             target=address_uri(message.get("contact")) or message.uri,
             peer=peer,
-            on_end=on_end,
         )
-        call.accepted = self._answer(message, "200 OK", ours.sdp(), to=local)
         with self._lock:
             self._calls[call.call_id] = call
+        threading.Thread(target=self._invited, args=(call, message), daemon=True).start()
+
+    def _invited(self, call: Call, message: Message) -> None:
+        self._send(self._answer(message, "100 Trying"), call.peer)
+        try:
+            theirs = media_of(message.body)
+        except ValueError:
+            self._refuse(call, message, 488)
+            return
+        status, ours, on_end = 404, None, _nothing
+        try:
+            if self._admit is not None:
+                status, ours, on_end = self._admit(message, theirs)
+        except Exception:  # whatever it is, whoever calls has to be told something
+            log.exception("a call could not be decided about")
+            status = 500
+        if status != 200 or ours is None:
+            self._refuse(call, message, status)
+            return
+        call.on_end = on_end
+        if call.ended:  # it was taken back while we were deciding
+            on_end()
+            return
+        call.accepted = self._answer(message, "200 OK", ours.sdp(), to=call.local)
         self._accept(call)
+
+    def _refuse(self, call: Call, message: Message, status: int) -> None:
+        reason = REASONS.get(status, "Refused")
+        self._send(self._answer(message, f"{status} {reason}", to=call.local), call.peer)
+        self._forget(call)
 
     def _accept(self, call: Call) -> None:
         """Repeat our 200 until it is acknowledged (RFC 3261, 13.3.1.4)."""
@@ -359,7 +416,14 @@ class Agent:
             log.warning("nothing can be sent to %s: %s", peer[0], error)
 
 
-REASONS = {403: "Forbidden", 404: "Not Found", 486: "Busy Here", 503: "Service Unavailable"}
+REASONS = {
+    403: "Forbidden",
+    404: "Not Found",
+    486: "Busy Here",
+    488: "Not Acceptable Here",
+    500: "Server Internal Error",
+    503: "Service Unavailable",
+}
 
 
 def address_uri(contact: str) -> str:
@@ -371,7 +435,21 @@ def address_uri(contact: str) -> str:
 def _peer(uri: str) -> tuple[str, int]:
     host = address_of(uri).rpartition("@")[2]
     name, _, port = host.partition(":")
-    return name, int(port) if port.isdecimal() else 5060
+    number = int(port) if port.isdecimal() else PORT
+    if not 0 < number <= LARGEST or not name:
+        raise DriverError(f"{host} is no address that can be called", permanent=True)
+    return name, number
+
+
+def _cancelled(invite: bytes) -> bytes:
+    """Return the CANCEL of an INVITE: the same, but for its method (RFC 3261, 9.1)."""
+    head = invite.decode().partition("\r\n\r\n")[0].replace("INVITE sip", "CANCEL sip", 1)
+    lines = [
+        line.replace(" INVITE", " CANCEL") if line.startswith("CSeq:") else line
+        for line in head.split("\r\n")
+        if not line.startswith(("Contact:", "Allow:"))
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def _written(lines: list[str], body: str) -> bytes:

@@ -57,6 +57,7 @@ class RoomSpec:
     number: str = ""
     until: datetime | None = None
     locked: bool = False
+    recording: bool = False
 
     @property
     def secrets(self) -> frozenset[str]:

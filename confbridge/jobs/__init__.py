@@ -47,9 +47,9 @@ SCHEDULE: dict[Job, float] = {  # job: seconds between two rings
     serve_one: 5,
 }
 # Jobs that wait for bridges: one that hangs must not keep the others waiting.
-SIDE_BY_SIDE: dict[Job, int] = {visit_one: 4, open_one: 4, close_one: 2, dial_one: 2}
+SIDE_BY_SIDE: dict[Job, int] = {visit_one: 4, open_one: 4, close_one: 2, dial_one: 8}
 MOST_AT_ONCE = 200
-THREADS = 24
+THREADS = 32
 
 
 def run_until_idle(app: Flask, job: Job) -> int:

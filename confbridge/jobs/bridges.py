@@ -11,7 +11,7 @@ from confbridge import clock, drivers
 from confbridge.database import attempt, transaction
 from confbridge.drivers import CanIdentify, CanMark, Driver, Participant
 from confbridge.drivers.http import certificate_until, listening
-from confbridge.errors import DriverError
+from confbridge.errors import DriverError, RoomGone
 from confbridge.services import health, linetests, rescue
 from confbridge.services.health import Findings, Visit
 
@@ -26,8 +26,9 @@ def visit_one() -> bool:
         return False
     asked_at = clock.now()
     try:
-        driver = drivers.connect(visit.call.driver, visit.call.settings)
-        findings = _ask(driver, visit)
+        with drivers.sensible():
+            driver = drivers.connect(visit.call.driver, visit.call.settings)
+            findings = _ask(driver, visit)
     except DriverError as error:
         with transaction():
             changed = health.not_visited(visit.call.bridge_id, error)
@@ -35,7 +36,7 @@ def visit_one() -> bool:
     else:
         with transaction():
             changed = health.visited(visit.call.bridge_id, findings, asked_at)
-            rescue.returned(visit.call.bridge_id, findings.counts, asked_at)
+        attempt(lambda: rescue.returned(visit.call.bridge_id, findings.counts, asked_at))
         said = findings.software
         _tidy(driver, findings.counts or {})
     if changed:
@@ -91,7 +92,7 @@ def _who_is_in(driver: Driver, room: str, known: frozenset[str]) -> list[Partici
             tokens = driver.tokens(room)
             found = [replace(one, token=tokens.get(one.leg, "")) for one in found]
     except DriverError as error:
-        if error.permanent:  # the room was closed while we were asking
+        if isinstance(error, RoomGone):  # it was closed while we were asking
             return []
         raise
     return found
@@ -108,7 +109,7 @@ def _certificate(visit: Visit) -> tuple[datetime | None, bool]:
         ]
     except DriverError as error:
         log.warning("bridge %s: %s", visit.call.bridge_id, error)
-        return None, False
+        return None, True  # it is looked at again in an hour, not at every visit
     return min(found, default=None), True
 
 

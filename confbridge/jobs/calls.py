@@ -46,8 +46,9 @@ def _begin(number: int, call: Call, context: Callable[[], AbstractContextManager
         return seat
 
     try:
-        driver = drivers.connect(call.driver, call.settings)
-        if isinstance(driver, CanTakeCalls):
-            _agents[number] = (call, driver.answering(host))
+        with drivers.sensible():
+            driver = drivers.connect(call.driver, call.settings)
+            if isinstance(driver, CanTakeCalls):
+                _agents[number] = (call, driver.answering(host))
     except DriverError as error:
         log.debug("bridge %s: %s", number, error)

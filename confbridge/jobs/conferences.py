@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from confbridge import drivers
 from confbridge.database import attempt, transaction
-from confbridge.drivers import CanDialOut, Driver
+from confbridge.drivers import CanDialOut, CanLock, CanRecord, Driver, RoomSpec
 from confbridge.drivers.http import listening
 from confbridge.errors import DriverError
 from confbridge.services import redial, rooms, watching
@@ -22,13 +22,22 @@ def open_one() -> bool:
         order = rooms.claim_next_to_open()
     if order is None:
         return False
-    said, error = _do(order, lambda driver: driver.open_room(order.spec))
+    said, error = _do(order, lambda driver: _open(driver, order.spec))
     with transaction():
         if error is None:
             rooms.opened(order, said)
         else:
             rooms.opening_failed(order, error, said)
     return True
+
+
+def _open(driver: Driver, spec: RoomSpec) -> None:
+    """Open a room, and bring it to what was decided about it where it was before."""
+    driver.open_room(spec)
+    if spec.locked and isinstance(driver, CanLock):
+        driver.lock(spec.name, locked=True)
+    if spec.recording and isinstance(driver, CanRecord):
+        driver.record(spec.name, spec.secret, recording=True)
 
 
 def close_one() -> bool:
@@ -55,10 +64,11 @@ def dial_one() -> bool:
     error = None
     call, spec = dialling.order.call, dialling.order.spec
     try:
-        driver = drivers.connect(call.driver, call.settings)
-        if not isinstance(driver, CanDialOut):
-            raise DriverError("this bridge cannot call anybody", permanent=True)
-        driver.dial_out(spec, dialling.address, dialling.visitor)
+        with drivers.sensible():
+            driver = drivers.connect(call.driver, call.settings)
+            if not isinstance(driver, CanDialOut):
+                raise DriverError("this bridge cannot call anybody", permanent=True)
+            driver.dial_out(spec, dialling.address, dialling.visitor)
     except DriverError as failure:
         error = failure
         log.warning("dial-out %s: %s", dialling.dial_out_id, failure)
@@ -77,7 +87,8 @@ def _do(order: RoomOrder, deed: Callable[[Driver], None]) -> tuple[Said, DriverE
     error = None
     with listening() as conversation:
         try:
-            deed(drivers.connect(order.call.driver, order.call.settings))
+            with drivers.sensible():
+                deed(drivers.connect(order.call.driver, order.call.settings))
         except DriverError as failure:
             error = failure
             log.warning("room of allocation %s: %s", order.allocation_id, failure)

@@ -55,6 +55,7 @@ class Bridge(Base):
     state: Mapped[str] = mapped_column(default=BridgeState.DOWN)
     bad: Mapped[int] = mapped_column(default=0)  # answers in a row
     good: Mapped[int] = mapped_column(default=0)
+    strained: Mapped[int] = mapped_column(default=0)
     was_up: Mapped[bool] = mapped_column(default=False)
     state_since: Mapped[datetime] = mapped_column(UTCDateTime)
     probe_at: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -90,7 +91,7 @@ class Bridge(Base):
     @property
     def health(self) -> Health:
         since = self.state_since if self.was_up else None
-        return Health(BridgeState(self.state), since, self.bad, self.good)
+        return Health(BridgeState(self.state), since, self.bad, self.good, self.strained)
 
     @property
     def is_silent(self) -> bool:

@@ -151,7 +151,11 @@ def compare(bridge_id: int, found: Mapping[str, Sequence[Participant]], asked_at
         here = {one.leg: one for one in found[allocation.room]}
         holders: dict[str, int] | None = None
         known = {leg.leg: leg for leg in _legs(allocation.id)}
-        for leg in known.values():
+        for leg in list(known.values()):
+            if leg.leg in here and is_another(leg, asked_at - EVENTS_LATE):
+                make_way(leg)
+                del known[leg.leg if "#" not in leg.leg else leg.leg.rpartition("#")[0]]
+                continue
             if leg.left is None and leg.leg not in here and leg.joined < asked_at:
                 leg.left, leg.left_source = asked_at, LegSource.POLL
             elif leg.leg in here:
@@ -161,7 +165,7 @@ def compare(bridge_id: int, found: Mapping[str, Sequence[Participant]], asked_at
                     leg.attendee_id = holder(holders, here[leg.leg].token, "")
                 _tell(leg, here[leg.leg], asked_at)
                 if leg.left is not None and leg.left < asked_at - EVENTS_LATE:
-                    leg.left, leg.left_source = None, ""  # an event was of another one
+                    leg.left, leg.left_source = None, ""  # it was concluded, and is not so
         for one in here.values():
             if one.leg not in known:
                 since = one.joined or asked_at  # a bridge that says since when is believed
@@ -290,6 +294,21 @@ def new_leg(
         joined=joined,
         seen_at=joined,
     )
+
+
+def is_another(leg: Leg, joined: datetime) -> bool:
+    """Say whether who came in under the name of a leg that has ended has come back, later.
+
+    An end that was only concluded is none: whoever is still in has never left.
+    """
+    ended = leg.left is not None and leg.left_source != LegSource.RECONSTRUCTED
+    return ended and leg.left is not None and leg.left < joined
+
+
+def make_way(leg: Leg) -> None:
+    """Let the name of a leg that has ended be that of another one."""
+    leg.leg = f"{leg.leg}#{leg.id}"
+    db.session.flush()
 
 
 def holders_by_key(allocation: Allocation) -> dict[str, int]:

@@ -145,8 +145,9 @@ def _kept_out(allocation: Allocation, meeting: Meeting, attendee: Attendee | Non
         return Door.PUT_OUT
     if not occurrence.locked:
         return None
-    number = attendee.id if attendee else None
-    return None if number in rooms.admitted(occurrence, meeting) else Door.LOCKED
+    if attendee is None:  # guests have one key together: who is new cannot be told from it
+        return Door.LOCKED
+    return None if attendee.id in rooms.admitted(occurrence, meeting) else Door.LOCKED
 
 
 def _room_for(meeting: Meeting, attendee: Attendee | None, legs: int) -> Door:

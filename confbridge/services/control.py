@@ -106,9 +106,10 @@ def carry_out(deed: Deed) -> DriverError | None:
     if not deed.steps:
         return None
     try:
-        driver = drivers.connect(deed.order.call.driver, deed.order.call.settings)
-        for step in deed.steps:
-            step((driver, deed.order.spec))
+        with drivers.sensible():
+            driver = drivers.connect(deed.order.call.driver, deed.order.call.settings)
+            for step in deed.steps:
+                step((driver, deed.order.spec))
     except DriverError as error:
         return error
     return None
@@ -193,14 +194,15 @@ def _unmute(occurrence: Occurrence, _room: Allocation, wanted: Command, _by: Acc
 
 def _muting(occurrence: Occurrence, wanted: Command, *, muted: bool) -> _Plan:
     legs = _meant(occurrence, wanted)
+    names = [one.leg for one in legs]
 
-    def step(leg: str) -> Callable[[Any], None]:
-        return lambda at: at[0].mute(at[1].name, at[1].secret, leg, muted=muted)
+    def step(at: tuple[Any, Any]) -> None:
+        at[0].mute(at[1].name, at[1].secret, names, muted=muted)
 
-    return _Plan([step(one.leg) for one in legs], legs, _said(legs))
+    return _Plan([step], legs, _said(legs))
 
 
-def _disconnect(occurrence: Occurrence, _room: Allocation, wanted: Command, by: Account) -> _Plan:
+def _disconnect(occurrence: Occurrence, room: Allocation, wanted: Command, by: Account) -> _Plan:
     if wanted.leg is None:
         raise Invalid(leg=Phrase("Say which site."))
     legs = _meant(occurrence, wanted)
@@ -208,7 +210,9 @@ def _disconnect(occurrence: Occurrence, _room: Allocation, wanted: Command, by: 
     for one in legs:
         if wanted.keep_out and one.attendee_id is not None:
             _keep_out(occurrence, one.attendee_id, by)
-    if wanted.keep_out:  # first let it in no more, then put it out: else it is back at once
+    if wanted.keep_out:
+        room.open_at = clock.now()  # should the bridge not answer now, it is told when it does
+        # First let it in no more, then put it out: else it is back at once
         steps.append(_brought_up_to_date)
     steps += [_ending(one.leg) for one in legs]
     detail = _said(legs) + (", kept out" if wanted.keep_out else "")
@@ -239,13 +243,14 @@ def _keep_out(occurrence: Occurrence, attendee_id: int, by: Account) -> None:
     db.session.execute(again.values(due=None))
 
 
-def _readmit(occurrence: Occurrence, _room: Allocation, wanted: Command, _by: Account) -> _Plan:
+def _readmit(occurrence: Occurrence, room: Allocation, wanted: Command, _by: Account) -> _Plan:
     for one in put_out(occurrence):
         if one.endpoint.code == wanted.endpoint:
             row = select(Exclusion).where(
                 Exclusion.occurrence_id == occurrence.id, Exclusion.attendee_id == one.id
             )
             db.session.delete(db.session.scalars(row).one())
+            room.open_at = clock.now()
             return _Plan([_brought_up_to_date], [], one.endpoint.code)
     raise NotFound(Phrase("This site was not put out."))
 

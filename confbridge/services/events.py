@@ -158,8 +158,7 @@ def apply(bridge: Bridge, events: Sequence[Event]) -> None:
             case Told():
                 ledger.tell(event)
             case Marked():
-                heard = bridge.mark_heard_at
-                bridge.mark_heard_at = max(heard, event.at) if heard else event.at
+                bridge.mark_heard_at = clock.now()  # by our clock: the bridge's may be another
     if any(isinstance(one, Joined) and not (one.token or one.address) for one in fresh):
         bridge.compared_at, bridge.probe_at = None, clock.now()  # the bridge knows whose it is
     db.session.flush()
@@ -258,6 +257,9 @@ class _Ledger:
             return  # a room that is not ours
         room = allocation.room
         leg = self._legs.get((room, event.leg))
+        if leg is not None and attendance.is_another(leg, event.at):
+            attendance.make_way(leg)
+            leg = None
         if leg is None:
             who = Participant(leg=event.leg, name=event.name, token=event.token)
             whose = self._holder(allocation, event)

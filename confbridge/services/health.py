@@ -16,7 +16,7 @@ from confbridge.domain.interval import Interval
 from confbridge.domain.placement import AllocationRole
 from confbridge.drivers import Participant
 from confbridge.errors import DriverError
-from confbridge.models import Allocation, Bridge, BridgeEvents, EventStream, StateChange
+from confbridge.models import Allocation, Bridge, DialOut, EventStream, StateChange
 from confbridge.services import attendance, audit, bridges, incidents, linetests
 from confbridge.services.bridges import Call
 
@@ -24,6 +24,7 @@ LEASE = timedelta(seconds=40)
 COMPARE_EVERY = timedelta(seconds=10)  # who is in the rooms
 CHECK_EVERY = timedelta(hours=1)  # the certificate
 MARK_LATE = timedelta(seconds=8)  # so long a mark may take to come back among the events
+STATUS = "status"  # the stream that is not one: what the bridge says it has reported
 SLOW = 2.0  # seconds that a good answer takes at most
 MOST_CLOCK_OFF = 10.0  # seconds
 EXPIRES_SOON = timedelta(days=14)
@@ -106,6 +107,7 @@ def visited(bridge_id: int, findings: Findings, asked_at: datetime) -> BridgeSta
     _compare_numbers(bridge, findings.next_number)
     if was_down and bridge.state != BridgeState.DOWN:
         _open_at_last(bridge_id)
+        incidents.bridge_is_back(bridge_id)
     if findings.counts is not None:
         _reopen_forgotten(bridge_id, findings.counts, asked_at)
         _close_orphans(bridge_id, findings.counts, asked_at)
@@ -198,6 +200,7 @@ def _note(bridge: Bridge, verdict: Verdict, trouble: str) -> BridgeState | None:
         db.session.add(row)
         audit.record("health", f"bridge {changed}", f"bridge {bridge.code}", trouble)
     bridge.state, bridge.bad, bridge.good = health.state, health.bad, health.good
+    bridge.strained = health.strained
     bridge.was_up = bridge.was_up or health.state is BridgeState.UP
     bridge.trouble = trouble
     if changed and bridge.was_up:  # a new one that has not answered yet is no loss
@@ -232,20 +235,28 @@ def _listen_for_marks(bridge: Bridge, findings: Findings, asked_at: datetime) ->
 
 
 def _compare_numbers(bridge: Bridge, next_number: int | None) -> None:
-    """State a gap if the bridge has reported more than has come: nothing tells of the last ones."""
+    """State a gap if the bridge has reported more than has come: nothing tells of the last ones.
+
+    What it said a while ago is what counts, for the newest may still be on its way.
+    """
     if next_number is None:
         return
+    now = clock.now()
     asked = select(EventStream).where(EventStream.bridge_id == bridge.id)
-    stream = db.session.scalars(asked.order_by(EventStream.at.desc()).limit(1)).first()
-    waiting = select(BridgeEvents.id).where(
-        BridgeEvents.bridge_id == bridge.id, BridgeEvents.due.is_not(None)
-    )
-    if stream is None or db.session.scalars(waiting.limit(1)).first() is not None:
+    streams = {one.name: one for one in db.session.scalars(asked)}
+    said = streams.pop(STATUS, None)
+    if said is None:
+        said = EventStream(bridge_id=bridge.id, name=STATUS, number=next_number, at=now)
+        db.session.add(said)
+    last = max(streams.values(), key=lambda one: one.at, default=None)
+    if last is None or now - said.at < MARK_LATE:
         return
-    if next_number > stream.number + 1:
-        attendance.not_heard(bridge.id, "events", stream.at)
+    if said.number > last.number + 1:
+        attendance.not_heard(bridge.id, "events", bridge.mark_heard_at or last.at)
     else:
+        bridge.mark_heard_at = said.at  # till then, all had come
         attendance.heard(bridge.id, "events")
+    said.number, said.at = next_number, now
 
 
 def _reopen_forgotten(bridge_id: int, counts: Mapping[str, int], asked_at: datetime) -> None:
@@ -259,7 +270,14 @@ def _reopen_forgotten(bridge_id: int, counts: Mapping[str, int], asked_at: datet
         Allocation.ends > asked_at,
         Allocation.room.not_in(counts.keys()),
     )
-    db.session.execute(forgotten.values(open_at=clock.now()))
+    found = db.session.execute(forgotten.values(open_at=clock.now()))
+    if not getattr(found, "rowcount", 0):
+        return
+    again = select(Allocation.occurrence_id).where(
+        Allocation.bridge_id == bridge_id, Allocation.live, Allocation.open_at.is_not(None)
+    )
+    called = update(DialOut).where(DialOut.occurrence_id.in_(again))
+    db.session.execute(called.values(due=clock.now(), tries=0))
 
 
 def _open_at_last(bridge_id: int) -> None:

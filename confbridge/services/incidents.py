@@ -15,6 +15,7 @@ from confbridge.errors import Invalid, Phrase
 from confbridge.inputs.live import DutyDraft
 from confbridge.models import (
     Account,
+    Allocation,
     Attendee,
     Bridge,
     Duty,
@@ -81,6 +82,18 @@ def bridge_changed(bridge: Bridge) -> None:
 def lost(occurrence: Occurrence, code: str) -> None:
     """A bridge is lost, and no other has the ports for what was on it."""
     open_one(IncidentKind.LOST, lost_key(occurrence), code, occurrence_id=occurrence.id)
+
+
+def bridge_is_back(bridge_id: int) -> None:
+    """What could not be held elsewhere need not be any more."""
+    asked = (
+        select(Incident)
+        .join(Allocation, Allocation.occurrence_id == Incident.occurrence_id)
+        .where(Incident.kind == IncidentKind.LOST, Incident.ended.is_(None))
+        .where(Allocation.bridge_id == bridge_id, Allocation.live)
+    )
+    for one in db.session.scalars(asked):
+        one.ended = clock.now()
 
 
 def listed(account: Account, *, limit: int = 200) -> Sequence[Incident]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from confbridge import clock
+from confbridge import clock, drivers
 from confbridge.database import db
 from confbridge.inputs.live import Pulse
 from confbridge.models import Allocation, Attendee, Leg, Notice, Occurrence
@@ -30,17 +30,22 @@ class Beat:
 
 
 def beat(occurrence: Occurrence, attendee: Attendee | None, pulse: Pulse) -> Beat:
-    """Return where the conference is and what is new in it; changes nothing."""
+    """Return where the conference is and what is new in it; changes nothing.
+
+    What was said in it is told to who is in it. A guest's link alone tells nothing: it is the
+    PIN that lets a guest in.
+    """
     allocation = occurrence.primary
     leg = _leg(allocation, attendee, pulse) if allocation else None
     asked = select(Notice).where(Notice.occurrence_id == occurrence.id, Notice.id > pulse.notice)
+    may_read = leg is not None or (attendee is not None and _is_elsewhere(allocation))
     is_in = allocation is not None and allocation.is_open
     return Beat(
-        room=allocation.room if allocation else "",
+        room=allocation.room if allocation and (leg or attendee) else "",
         is_open=is_in and allocation is not None and not allocation.bridge.is_silent,
         is_over=allocation is None or clock.now() >= allocation.ends,
         muted=leg.muted if leg else False,
-        notices=db.session.scalars(asked.order_by(Notice.id).limit(20)).all(),
+        notices=db.session.scalars(asked.order_by(Notice.id).limit(20)).all() if may_read else (),
     )
 
 
@@ -70,6 +75,11 @@ def keep(occurrence: Occurrence, attendee: Attendee | None, pulse: Pulse) -> Non
     for name in (*TOLD, *COARSE):
         setattr(leg, name, getattr(pulse, name))
     leg.told_at = clock.now()
+
+
+def _is_elsewhere(allocation: Allocation | None) -> bool:
+    """Say whether its sites are on a page of the bridge, so that no leg of theirs is named here."""
+    return allocation is not None and not drivers.terms(allocation.bridge.driver).by_page
 
 
 def _leg(allocation: Allocation, attendee: Attendee | None, pulse: Pulse) -> Leg | None:

@@ -15,7 +15,7 @@ from confbridge.models import Allocation, Attendee, DialOut, Leg, Occurrence
 from confbridge.services import links, rooms
 from confbridge.services.rooms import RoomOrder
 
-LEASE = timedelta(seconds=40)
+LEASE = timedelta(seconds=120)  # longer than anybody is let ring
 RETRY = timedelta(seconds=15)
 MOST_TRIES = 5
 
@@ -46,8 +46,9 @@ def claim_next() -> Dialling | None:
     )
     if one is None:
         return None
-    room = db.session.get_one(Occurrence, one.occurrence_id).primary
-    if room is None or not room.is_open or _is_in(room, one.attendee_id):
+    occurrence = db.session.get_one(Occurrence, one.occurrence_id)
+    room = occurrence.primary
+    if room is None or not room.is_open or not _is_wanted(occurrence, room, one.attendee_id):
         one.due = None  # when the room opens again, it is due again
         return claim_next()
     one.due, one.tries = now + LEASE, one.tries + 1
@@ -70,6 +71,12 @@ def dialled(dialling: Dialling, error: DriverError | None) -> None:
         return  # it is wanted otherwise meanwhile
     again = error is not None and not error.permanent and one.tries < MOST_TRIES
     one.due = clock.now() + RETRY if again else None
+
+
+def _is_wanted(occurrence: Occurrence, room: Allocation, attendee_id: int) -> bool:
+    """Say whether it may come in, and is not in already."""
+    meeting = rooms.meeting_of(occurrence)
+    return attendee_id in rooms.admitted(occurrence, meeting) and not _is_in(room, attendee_id)
 
 
 def _is_in(room: Allocation, attendee_id: int) -> bool:

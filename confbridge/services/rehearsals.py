@@ -27,37 +27,47 @@ NOT_NEEDED = Phrase("Its meeting is not held as it was planned.")
 
 
 def of(meeting: Meeting) -> Meeting | None:
-    """Return the rehearsal of a meeting that is still to be held; None if there is none."""
-    asked = select(Meeting).where(
-        Meeting.rehearses_id == meeting.id, Meeting.state.not_in([*lifecycle.ENDED])
-    )
-    return db.session.scalars(asked).first()
+    """Return the last rehearsal that was planned for a meeting, whatever became of it."""
+    asked = select(Meeting).where(Meeting.rehearses_id == meeting.id)
+    found: Meeting | None = db.session.scalars(asked.order_by(Meeting.id.desc())).first()
+    return found
 
 
 def follow(meeting: Meeting, *, by: Account) -> None:
     """Let the rehearsal be as its meeting is now: planned, moved with it, or called off with it.
+
+    One that somebody has called off by itself stays off. A series that has begun gets none.
 
     Raises Conflict if it cannot be held then.
     """
     if meeting.rehearses_id is not None:
         return
     known = of(meeting)
+    is_wanted = meeting.state == MeetingState.SCHEDULED and meeting.rehearsal_minutes > 0
     try:
-        if meeting.state != MeetingState.SCHEDULED or not meeting.rehearsal_minutes:
-            if known is not None and _is_ahead(known):
-                meetings.cancel(known, meeting.reason or str(NOT_NEEDED), by=by)
-        elif known is None:
+        if not is_wanted:
+            if known is not None and known.state not in lifecycle.ENDED and _is_ahead(known):
+                meetings.cancel(known, str(NOT_NEEDED), by=by)
+        elif known is None or _has_to_be_anew(known, meeting):
             _plan(meeting, by=by)
-        else:
+        elif known.state not in lifecycle.ENDED:
             _move(known, meeting, by=by)
     except Clash as clash:
         raise Conflict(NOT_FREE) from clash
 
 
+def _has_to_be_anew(known: Meeting, meeting: Meeting) -> bool:
+    """Say whether another one is wanted: we have called it off, or its meeting has moved since."""
+    if known.state == MeetingState.CANCELLED:
+        return known.reason == str(NOT_NEEDED)
+    has_moved = known.starts != meeting.starts - BEFORE
+    return not meeting.repeats and has_moved and not _is_ahead(known)
+
+
 def _plan(meeting: Meeting, *, by: Account) -> None:
     start = meeting.starts - BEFORE
-    if start <= clock.now() and not meeting.repeats:
-        return  # it is booked at such short notice that there is no time for one
+    if start <= clock.now():
+        return  # there is no time for one any more
     draft = MeetingDraft(
         title=TITLE.format(title=meeting.title)[:300],
         start=start,
@@ -80,12 +90,15 @@ def _plan(meeting: Meeting, *, by: Account) -> None:
 
 
 def _move(known: Meeting, meeting: Meeting, *, by: Account) -> None:
+    lasts = timedelta(minutes=meeting.rehearsal_minutes)
     invited = {one.endpoint.code for one in meeting.attendees if one.everywhere}
     wanted: dict[str, Any] = {}
     if known.starts != meeting.starts - BEFORE:
         wanted["start"] = meeting.starts - BEFORE
     if {one.endpoint.code for one in known.attendees} != invited:
         wanted["endpoints"] = _invitees(meeting)
+    if known.during.lasts != lasts:
+        wanted["minutes"] = meeting.rehearsal_minutes
     if wanted and _is_ahead(known):
         change = MeetingChange.model_construct(set(wanted), **wanted)  # checked with the meeting
         meetings.change(known, change, by=by)

@@ -75,7 +75,10 @@ def returned(bridge_id: int, counts: Mapping[str, int] | None, asked_at: datetim
         Allocation.closed_at.is_(None),
         Allocation.close_at.is_(None),
     )
-    for old in db.session.scalars(asked.order_by(Allocation.id)).all():
+    some = db.session.scalars(asked.order_by(Allocation.id)).all()
+    for old in some:
+        _locked(old.occurrence_id)  # meetings before bridges, as everybody takes them
+    for old in some:
         if counts is None:  # it cannot tell what it has: let it end the room, if there is one
             old.close_at = clock.now()
             continue
@@ -83,8 +86,11 @@ def returned(bridge_id: int, counts: Mapping[str, int] | None, asked_at: datetim
             old.closed_at = asked_at
             rooms.note(old.id, "gone", "the bridge has forgotten it")
             continue
-        if counts[old.room] and _come_back(old):
-            continue
+        if counts[old.room]:
+            if old.bridge.state == BridgeState.DOWN:
+                continue  # it has answered once: whether it stays is seen at the next visits
+            if _come_back(old):
+                continue
         old.close_at = clock.now()
 
 
@@ -152,13 +158,12 @@ def _failing(now: datetime) -> ColumnElement[bool]:
         Allocation.opened_at.is_(None),
         Allocation.tries >= MOST_TRIES,
         Allocation.trouble != "",
-        Occurrence.starts > now,
         Occurrence.starts <= now + TOO_SOON,
     )
 
 
 def _fails(one: Allocation, occurrence: Occurrence) -> bool:
-    soon = clock.now() < occurrence.starts <= clock.now() + TOO_SOON
+    soon = occurrence.starts <= clock.now() + TOO_SOON
     return bool(not one.opened_at and one.tries >= MOST_TRIES and one.trouble and soon)
 
 
@@ -187,6 +192,7 @@ def _need(occurrence: Occurrence, *, is_on: bool) -> Need:
 def _not_now(lost: Allocation, occurrence: Occurrence) -> None:
     """Leave it where it is, look again soon, and let the operators know."""
     lost.rescue_at = clock.now() + TRY_AGAIN
+    occurrence.watch_at = occurrence.watch_at or clock.now()  # who also ends what is told
     if not incidents.is_open(incidents.lost_key(occurrence)):
         rooms.note(lost.id, "not moved", "no other bridge has the ports")
         incidents.lost(occurrence, lost.bridge.code)

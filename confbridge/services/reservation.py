@@ -60,5 +60,6 @@ def _granted(found: Allocation | None, name: str) -> Granted:
     now = clock.now()
     if found is None or not found.live or not found.starts <= now < found.ends:
         raise NotFound(Phrase("No meeting is held in this room now."))
-    seconds = int((found.ends - now).total_seconds())
+    # From its start, and not from now: whoever asks counts from what we say it is.
+    seconds = int((found.ends - found.starts).total_seconds())
     return Granted(id=found.id, name=name, starts=found.starts, seconds=seconds, legs=found.legs)

@@ -31,6 +31,7 @@ from confbridge.services.bridges import Call
 
 LEASE = timedelta(seconds=40)
 RETRY = timedelta(seconds=10)
+LONGEST_WAIT = timedelta(minutes=1)  # between two tries to open
 LONGEST_RETRY = timedelta(minutes=5)
 WATCH_AFTER = timedelta(seconds=10)
 
@@ -109,7 +110,11 @@ def opened(order: RoomOrder, said: Said) -> None:
 
 
 def opening_failed(order: RoomOrder, error: DriverError, said: Said) -> None:
-    """Try again, less and less often, until the meeting starts; then only once it is back."""
+    """Try again, less and less often, until the meeting starts; then once in a while.
+
+    Then it is time for another bridge (see `rescue`): but if there is none, a late room is better
+    than none, for as long as the meeting lasts.
+    """
     allocation = _again(order)
     allocation.trouble, allocation.claimed_until = str(error), None
     _step(allocation, "open", said, why=str(error))
@@ -117,10 +122,10 @@ def opening_failed(order: RoomOrder, error: DriverError, said: Said) -> None:
         return
     occurrence, now = _occurrence_of(allocation), clock.now()
     occurrence.watch_at = occurrence.watch_at or now
-    next_try = now + min(RETRY * allocation.tries, timedelta(minutes=1))
-    is_over = next_try > occurrence.starts and not allocation.opened_at
-    last = occurrence.starts if now < occurrence.starts else None
-    allocation.open_at = last if is_over else next_try
+    next_try = now + min(RETRY * allocation.tries, LONGEST_WAIT)
+    if now < occurrence.starts < next_try:
+        next_try = occurrence.starts  # the last of the regular ones
+    allocation.open_at = next_try if next_try < allocation.ends else None
 
 
 def claim_next_to_close() -> RoomOrder | None:
@@ -214,7 +219,7 @@ def admitted(occurrence: Occurrence, meeting: Meeting) -> list[int | None]:
         .where(Allocation.occurrence_id == occurrence.id)
     )
     known = set(db.session.scalars(asked))
-    return [one for one in some if one in known and one is not None]
+    return [one for one in some if one in known]
 
 
 def meeting_of(occurrence: Occurrence) -> Meeting:
@@ -243,6 +248,7 @@ def _order(allocation: Allocation, lease: datetime) -> RoomOrder:
         number=links.dial_number(meeting.id),
         until=allocation.ends,
         locked=occurrence.locked,
+        recording=occurrence.recording,
     )
     return RoomOrder(allocation.id, lease, call_for(allocation), spec)
 

@@ -29,7 +29,7 @@ from confbridge.services import (
 from confbridge.services.attendance import Attendance, Site
 from confbridge.services.extension import CannotExtend
 from confbridge.web import filters, pictures
-from confbridge.web.render import after_change, page
+from confbridge.web.render import after_change, is_fragment, page
 from confbridge.web.session import account
 
 pages = Blueprint("conferences", __name__, url_prefix="/conferences")
@@ -114,7 +114,7 @@ def _shown(number: int, **told: object) -> str:
         incidents=incidents.of_conference(occurrence),
         offered=control.offered(occurrence),
         layouts=_layouts(allocation),
-        steps=rooms.steps_of(occurrence),
+        steps=() if is_fragment() else rooms.steps_of(occurrence),
         gaps=found.gaps,
         now=clock.now(),
         **{"problems": {}, "failed": "", "cannot": None, **told},

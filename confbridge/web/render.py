@@ -11,7 +11,7 @@ def page(name: str, **view: object) -> str:
 
     `meetings/show.html` draws the whole page around `meetings/_show.html`.
     """
-    if _fragment_wanted():
+    if is_fragment():
         folder, _, file = name.rpartition("/")
         name = f"{folder}/_{file}"
     return render_template(name, **view)
@@ -22,5 +22,6 @@ def after_change(*, go_to: str) -> ResponseReturnValue:
     return redirect(go_to, code=303)
 
 
-def _fragment_wanted() -> bool:
+def is_fragment() -> bool:
+    """Say whether htmx asks, for a part of the page alone."""
     return "HX-Request" in request.headers and "HX-Boosted" not in request.headers

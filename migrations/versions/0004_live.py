@@ -44,7 +44,7 @@ def table(name: str, *columns: sa.schema.SchemaItem) -> None:
 
 ADDED = {
     "bridges": [
-        *(lambda: whole("good", 0), lambda: flag("was_up"), lambda: whole("in_flight", 4)),
+        *(lambda: whole("good", 0), lambda: whole("strained", 0), lambda: flag("was_up"), lambda: whole("in_flight", 4)),
         *(lambda: maybe("certificate_until"), lambda: maybe("checked_at")),
         *(lambda: maybe("clock_off", NUMBER), lambda: maybe("took", NUMBER)),
         *(lambda: maybe("measured", sa.Integer()), lambda: maybe("load", NUMBER)),

@@ -218,6 +218,7 @@ class Pexip(Maker):
         self.rooms: dict[int, dict[str, Any]] = {}
         self.legs: dict[str, dict[str, Any]] = {}
         self.commands: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[str, dict[str, Any]] = {}
         self.numbers = itertools.count(1)
 
     def as_bridge(self) -> dict[str, dict[str, str]]:
@@ -315,7 +316,7 @@ class Pexip(Maker):
                     leg["is_muted"] = True
                 case "participant/unmute":
                     leg["is_muted"] = False
-        return as_json({"status": "success", "data": {}})
+        return as_json(self.answers.get(name, {"status": "success", "data": {}}))
 
     def listed(self, some: list[dict[str, Any]], params: dict[str, str]) -> Any:
         limit, offset = int(params.pop("limit", 20)), int(params.pop("offset", 0))
@@ -409,10 +410,7 @@ class Cms(Maker):
     def of_calls(self, asked: Asked, rest: list[str]) -> Any:
         if asked.method == "GET" and not rest:
             some = [
-                (
-                    key,
-                    {**one, "numCallLegs": str(sum(x["call"] == key for x in self.legs.values()))},
-                )
+                (key, one)
                 for key, one in self.calls.items()
                 if asked.params.get("coSpacefilter", one["coSpace"]) == one["coSpace"]
             ]
@@ -427,6 +425,9 @@ class Cms(Maker):
 
     def one_call(self, asked: Asked, rest: list[str]) -> Any:
         match asked.method, rest[1:]:
+            case "GET", []:
+                count = sum(one["call"] == rest[0] for one in self.legs.values())
+                return xml(f'<call id="{rest[0]}"><numCallLegs>{count}</numCallLegs></call>')
             case "GET", ["callLegs"]:
                 some = [(key, one) for key, one in self.legs.items() if one["call"] == rest[0]]
                 return self.listed("callLegs", "callLeg", some, asked.params)

@@ -215,7 +215,7 @@ def test_pexip_legs_can_be_commanded(pexip, pexip_server):
         leg="u1", name="ba-1", address="ba-1@vc.example", joined=AT, sound=True
     )
     assert pexip.counts() == {SPEC.name: 1}
-    pexip.mute(SPEC.name, "s", "u1", muted=True)
+    pexip.mute(SPEC.name, "s", ["u1", "gone"], muted=True)
     assert pexip_server.legs["u1"]["is_muted"]
     pexip.lock(SPEC.name, locked=True)
     pexip.layout(SPEC.name, "ac")
@@ -228,9 +228,10 @@ def test_pexip_legs_can_be_commanded(pexip, pexip_server):
     assert commands["participant/dial"]["protocol"] == "sip"
 
 
-def test_a_pexip_command_that_answers_200_may_have_failed(pexip):
-    with pytest.raises(DriverError, match="no such participant"):
-        pexip.mute(SPEC.name, "s", "nobody", muted=True)
+def test_a_pexip_command_that_answers_200_may_have_failed(pexip, pexip_server):
+    pexip_server.answers["participant/dial"] = {"status": "failed", "message": "no such alias"}
+    with pytest.raises(DriverError, match="no such alias"):
+        pexip.dial_out(SPEC, "sip:x@y", Visitor(name="A", token="t"))
 
 
 def test_pexip_lists_are_read_to_their_end(pexip, pexip_server):
@@ -280,7 +281,7 @@ def test_cms_legs_can_be_commanded(cms, cms_server):
     (one,) = cms.participants(SPEC.name)
     assert (one.leg, one.address) == ("l1", "ba-1@vc.example")
     assert cms.counts() == {SPEC.name: 1}
-    cms.mute(SPEC.name, "s", "l1", muted=True)
+    cms.mute(SPEC.name, "s", ["l1", "gone"], muted=True)
     assert cms_server.legs["l1"]["rxAudioMute"] == "true"
     cms.lock(SPEC.name, locked=True)
     cms.message(SPEC.name, "Xin tắt micrô")

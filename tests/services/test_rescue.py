@@ -233,20 +233,46 @@ def test_a_room_that_cannot_be_opened_in_time_is_tried_elsewhere(cast, spare, cl
     assert said.count(("open", False, "in full")) == rescue.MOST_TRIES
 
 
-def test_retries_end_at_the_start(cast, clock_at):
+def test_a_room_is_tried_often_before_the_start_and_now_and_then_after_it(cast, clock_at):
     meeting = factories.meeting(cast.ann)
+    starts = meeting.occurrence.starts
     begin(clock_at, meeting, minutes=-15)
-    tries = 0
+    tries = []
     while (due := the(Allocation, meeting.occurrence.primary.id).open_at) is not None:
         clock_at(max(due, clock.now()))
         with transaction():
             order = rooms.claim_next_to_open()
         with transaction():
             rooms.opening_failed(order, DriverError("no"), Said())
-        tries += 1
-        assert tries < 100
-    assert clock.now() == meeting.occurrence.starts
-    assert tries > 10
+        tries.append(clock.now())
+        assert len(tries) < 200
+    assert starts in tries
+    assert len([one for one in tries if one < starts]) > 15
+    assert tries[-1] > starts + timedelta(minutes=60)
+
+
+def test_a_conference_that_was_moved_is_tried_again_though_it_has_begun(cast, spare, clock_at):
+    meeting = factories.meeting(cast.ann)
+    begin(clock_at, meeting)
+    open_room(meeting)
+    lose(live(meeting)["primary"].bridge_id)
+    rescue_all()
+    with transaction():
+        order = rooms.claim_next_to_open()
+    with transaction():
+        rooms.opening_failed(order, DriverError("once"), Said())
+    assert live(meeting)["primary"].open_at == clock.now() + rooms.RETRY
+
+
+def test_people_in_the_old_room_are_waited_for_while_its_bridge_still_counts_as_down(moved):
+    meeting, old, _ = moved
+    lose(old.bridge_id)
+    come_back(old, 5)
+    was = the(Allocation, old.id)
+    assert (was.close_at, was.closed_at) == (None, None)
+    lose(old.bridge_id, BridgeState.UP)
+    come_back(old, 5)
+    assert live(meeting)["primary"].id == old.id
 
 
 def test_no_bridge_opens_more_rooms_at_once_than_it_can_and_the_earliest_first(cast, clock_at):

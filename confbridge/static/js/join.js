@@ -18,6 +18,7 @@ let entering = false; // a ticket has been asked for
 let waiting = 0;
 let heart = 0; // the timer of the pulse
 let hand = false;
+let movedFrom = ""; // where the conference was, if it has just moved away from a page elsewhere
 let lastNotice = 0;
 let packets = { lost: 0, got: 0 }; // of the last look
 
@@ -494,18 +495,23 @@ function goElsewhere(ticket) {
   part("elsewhere-room").textContent = ticket.url ? "" : ticket.room;
   part("elsewhere-pin").textContent = ticket.pin;
   part("elsewhere-pin").parentElement.hidden = !ticket.pin;
-  tell("");
+  tell(movedFrom ? words.movedOn : "", "warn");
+  movedFrom = "";
   show("elsewhere");
   clearTimeout(waiting);
   const look = async () => {
     try {
       const { ok, told } = await post(page.dataset.pulse, { notice: lastNotice });
       if (ok && told.open && told.room !== ticket.place) {
-        tell(words.movedOn, "warn");
+        movedFrom = ticket.place;
         wanted = true;
         return enter();
       }
-      if (ok) for (const notice of told.notices) tell(notice.text);
+      if (ok && told.over) return ended();
+      for (const notice of (ok && told.notices) || []) {
+        lastNotice = Math.max(lastNotice, notice.id);
+        tell(notice.text);
+      }
     } catch {
       // The service is away for a moment: the conference goes on without it.
     }
