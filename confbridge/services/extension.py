@@ -32,10 +32,8 @@ class CannotExtend(Conflict):
     """It cannot last so long; `minutes` is what is possible, 0 if nothing is."""
 
     def __init__(self, minutes: int, in_the_way: Sequence[InTheWay]) -> None:
-        text = "It can last %(minutes)s minutes longer, and not more." if minutes else ""
-        super().__init__(
-            Phrase(text, minutes=minutes) if text else Phrase("It cannot last any longer.")
-        )
+        longer = Phrase("It can last %(minutes)s minutes longer, and not more.", minutes=minutes)
+        super().__init__(longer if minutes else Phrase("It cannot last any longer."))
         self.minutes, self.in_the_way = minutes, in_the_way
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.stories.conftest import Bridge, wait_for
 
 SITES = ["STC-1", "SYT-1", "BA-1"]
-LEAD = 2  # minutes
+LEAD = 1  # minute
 
 
 @pytest.mark.timeout(300)

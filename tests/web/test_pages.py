@@ -26,6 +26,8 @@ SEEN = {
     "/conferences": (200, 200, 200, 200, 200),
     "/conferences/{occurrence}": (200, 403, 200, 404, 200),
     "/conferences/{occurrence}/attendance": (200, 403, 200, 404, 200),
+    "/conferences/{occurrence}/readiness": (200, 403, 200, 404, 200),
+    "/duty": (403, 403, 200, 403, 200),
     "/meetings/{uid}/attendees": (200, 200, 200, 404, 200),
     "/meetings/{uid}/attendees/E-1": (200, 403, 200, 404, 403),
     "/inbox": (200, 403, 200, 200, 200),

@@ -541,7 +541,9 @@ async function testTheLine() {
   try {
     const { ok, told } = await post(page.dataset.test, {});
     if (!ok) throw new Error(told.text);
+    part("loop").hidden = false;
     const found = await testLine(told, media, part("loop"));
+    part("loop").hidden = true;
     part("heard").hidden = false;
     playTone();
     const loudspeaker = await heardTheTone();
@@ -567,7 +569,7 @@ async function testTheLine() {
     said.textContent = error.message || words.noAnswer;
   } finally {
     button.disabled = false;
-    part("heard").hidden = true;
+    part("heard").hidden = part("loop").hidden = true;
   }
 }
 
