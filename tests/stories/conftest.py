@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from deploy import janus
 from tests.conftest import HOUSE, KEY, Postgres, free_port, kill, open_folder
@@ -219,13 +219,19 @@ def service(
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def driven() -> Iterator[Playwright]:
+    """What drives browsers; there can be one of it in a process."""
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, args=[*FLAGS, NO_OTHER_HOST]
-        )
-        yield made
-        made.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(driven: Playwright) -> Iterator[Browser]:
+    made = driven.chromium.launch(
+        executable_path="/usr/bin/chromium", headless=True, args=[*FLAGS, NO_OTHER_HOST]
+    )
+    yield made
+    made.close()
 
 
 class Visitor:

@@ -10,7 +10,6 @@ import wave
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from deploy import janus
 from tests.conftest import free_port, kill
@@ -114,14 +113,13 @@ LISTEN = """
 
 
 @pytest.fixture
-def own_browser(tmp_path):
+def own_browser(driven, tmp_path):
     tone = f"--use-file-for-fake-audio-capture={tone_file(tmp_path, BROWSER, 48_000, 2)}"
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", headless=True, args=[*FLAGS, NO_OTHER_HOST, tone]
-        )
-        yield made
-        made.close()
+    made = driven.chromium.launch(
+        executable_path="/usr/bin/chromium", headless=True, args=[*FLAGS, NO_OTHER_HOST, tone]
+    )
+    yield made
+    made.close()
 
 
 @pytest.mark.timeout(240)
