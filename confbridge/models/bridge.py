@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from confbridge.database import Base, Sealed, UTCDateTime, Words
@@ -14,6 +14,7 @@ from confbridge.domain.interval import Interval
 from confbridge.domain.placement import AllocationRole
 from confbridge.models.meeting import Occurrence
 
+OPEN = text("opened_at IS NOT NULL AND closed_at IS NULL")
 LONGEST = timedelta(days=2)  # of an allocation: a day, and its lead and tail
 
 
@@ -192,6 +193,8 @@ class Allocation(Base):
         Index("ix_allocations_close_at", "close_at"),
         Index("ix_allocations_claimed_until", "claimed_until"),
         Index("ix_allocations_detached_at", "detached_at"),
+        # For what is open now, of all that ever was: few rows, asked for at every visit.
+        Index("ix_allocations_open", "bridge_id", sqlite_where=OPEN, postgresql_where=OPEN),
     )
 
     @property

@@ -32,6 +32,7 @@ from confbridge.models import (
     Leg,
     LegSource,
 )
+from confbridge.models.bridge import LONGEST
 from confbridge.services import attendance
 
 LEASE = timedelta(seconds=20)
@@ -240,10 +241,15 @@ class _Ledger:
         self._holders: dict[int, dict[str, int]] = {}
         legs = {one.leg for one in events if isinstance(one, Joined | Told)}
         first = min((one.at for one in events), default=clock.now())
+        last = max((one.at for one in events), default=first)
         asked = (
             select(Leg, Allocation.room)
             .join(Allocation, Allocation.id == Leg.allocation_id)
-            .where(Allocation.bridge_id == bridge_id, Allocation.ends > first - LATEST)
+            .where(
+                Allocation.bridge_id == bridge_id,
+                Allocation.ends > first - LATEST,
+                Allocation.ends < last + LATEST + LONGEST,
+            )
             .where(or_(Leg.left.is_(None), Leg.left > first, Leg.leg.in_(legs)))
         )
         self._legs: dict[tuple[str, str], Leg] = {}

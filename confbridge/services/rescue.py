@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from confbridge import clock, config
@@ -16,6 +16,7 @@ from confbridge.domain.interval import Interval
 from confbridge.domain.lifecycle import MeetingState
 from confbridge.domain.placement import MINUTE, AllocationRole, Plan
 from confbridge.models import Allocation, Bridge, Leg, Meeting, Occurrence
+from confbridge.models.bridge import LONGEST
 from confbridge.services import (
     allocation,
     attendance,
@@ -128,33 +129,47 @@ def _still_fits(old: Allocation, ends: datetime, now: datetime) -> bool:
 
 
 def _next() -> Allocation | None:
+    """Return what is to be rescued first; two narrow questions, as it is asked all the time."""
     now = clock.now()
-    soon = now + timedelta(minutes=config.in_force().replace_minutes)
-    is_on = Allocation.opened_at.is_not(None) & Allocation.closed_at.is_(None)
-    lost = and_(Bridge.state == BridgeState.DOWN, or_(is_on, Allocation.starts <= soon))
     asked = (
-        select(Allocation)
-        .join(Bridge, Bridge.id == Allocation.bridge_id)
+        select(Allocation, Meeting.rank, Occurrence.starts)
         .join(Occurrence, Occurrence.id == Allocation.occurrence_id)
         .join(Meeting, Meeting.id == Occurrence.meeting_id)
         .where(
             Allocation.live,
             Allocation.role != AllocationRole.STANDBY,
             Allocation.close_at.is_not(None),  # what is only held for a while has no room
-            Allocation.ends > now,
             or_(Allocation.rescue_at.is_(None), Allocation.rescue_at <= now),
-            or_(lost, _failing(now)),
         )
     )
+    found = [*db.session.execute(asked.where(*_failing(now)))]
+    down = select(Bridge.id).where(Bridge.state == BridgeState.DOWN, Bridge.active)
+    if lost := db.session.scalars(down).all():
+        found += db.session.execute(asked.where(Allocation.bridge_id.in_(lost), *_soon(now)))
+    if not found:
+        return None
     weights = rules.weights()
-    some = db.session.execute(asked.add_columns(Meeting.rank, Occurrence.starts)).all()
-    order = sorted(some, key=lambda row: (not row[0].is_open, -weights[row.rank], row.starts))
-    return order[0][0] if order else None
+    found.sort(key=lambda row: (not row[0].is_open, -weights[row.rank], row.starts))
+    first: Allocation = found[0][0]
+    return first
 
 
-def _failing(now: datetime) -> ColumnElement[bool]:
-    """Return the condition under which a room cannot be had in time where it is."""
-    return and_(
+def _soon(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions under which something is on, or begins soon."""
+    soon = now + timedelta(minutes=config.in_force().replace_minutes)
+    return (
+        Allocation.ends > now,
+        Allocation.ends < soon + LONGEST,
+        Allocation.starts <= soon,
+        Allocation.closed_at.is_(None),
+    )
+
+
+def _failing(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions under which a room cannot be had in time where it is."""
+    return (
+        Allocation.open_at < now + 2 * rooms.LONGEST_WAIT,
+        Allocation.ends > now,
         Allocation.opened_at.is_(None),
         Allocation.tries >= MOST_TRIES,
         Allocation.trouble != "",

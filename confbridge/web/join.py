@@ -20,6 +20,7 @@ from confbridge.inputs.text import Title
 from confbridge.models import Attendee, Meeting, Occurrence
 from confbridge.services import bridges, conferences, pulses, readiness, replies
 from confbridge.services.conferences import Door, Entrance
+from confbridge.services.pulses import Whose
 from confbridge.web import filters
 from confbridge.web.render import page
 from confbridge.web.session import account_or_none
@@ -88,29 +89,20 @@ def guest_ticket(link: str) -> ResponseReturnValue:
 @pages.post("/join/<link>/pulse")
 def pulse(link: str) -> ResponseReturnValue:
     """Take what the page says of its line, and tell it where its conference is now."""
-    attendee = replies.by_link(link)
-    return _beat(attendee.meeting.occurrence, lambda: _of_attendee(link))
+    return _beat(lambda: pulses.of_attendee(link))
 
 
 @pages.post("/guest/<link>/pulse")
 def guest_pulse(link: str) -> ResponseReturnValue:
-    return _beat(conferences.of_guests(link), lambda: (conferences.of_guests(link), None))
+    return _beat(lambda: pulses.of_guest(link))
 
 
-def _of_attendee(link: str) -> tuple[Occurrence, Attendee | None]:
-    attendee = replies.by_link(link)
-    return attendee.meeting.occurrence, attendee
-
-
-def _beat(
-    occurrence: Occurrence, who: Callable[[], tuple[Occurrence, Attendee | None]]
-) -> ResponseReturnValue:
+def _beat(whose: Callable[[], Whose]) -> ResponseReturnValue:
     told = parse(Pulse, request.get_json(silent=True))
-    _, attendee = who()
-    if pulses.is_news(occurrence, attendee, told):
-        attempt(lambda: pulses.keep(*who(), told))
-        occurrence, attendee = who()
-    beat = pulses.beat(occurrence, attendee, told)
+    who = whose()
+    if pulses.is_news(who, told):
+        attempt(lambda: pulses.keep(whose(), told))
+    beat = pulses.beat(who, told)
     return {
         "room": beat.room,
         "open": beat.is_open,

@@ -83,6 +83,8 @@ def upgrade():
             op.add_column(name, column())
     for name, (table_name, columns) in INDEXES.items():
         op.create_index(name, table_name, columns)
+    is_open = sa.text("opened_at IS NOT NULL AND closed_at IS NULL")
+    op.create_index("ix_allocations_open", "allocations", ["bridge_id"], sqlite_where=is_open, postgresql_where=is_open)
     op.execute("ALTER TABLE bridges RENAME COLUMN against TO bad")
     op.execute(f"UPDATE bridges SET was_up = {sa.true().compile(dialect=op.get_bind().dialect)}")
     histories()
@@ -188,6 +190,7 @@ def downgrade():
     for name in ("event_keys", "event_streams", "room_steps", "bridge_states"):
         op.drop_table(name)
     op.execute("ALTER TABLE bridges RENAME COLUMN bad TO against")
+    op.drop_index("ix_allocations_open", "allocations")
     for name, (table_name, _) in INDEXES.items():
         op.drop_index(name, table_name)
     for name, columns in ADDED.items():

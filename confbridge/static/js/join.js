@@ -172,8 +172,8 @@ function obey(current, told) {
     showNotice(notice.text);
   }
   part("muted").hidden = !told.muted;
-  if (current.elsewhere) return PULSE;
-  if (told.open && told.room !== current.ticket.room) {
+  // Of a guest of whom the bridge has not told yet, nothing is known, nor where it should be.
+  if (told.open && told.room && told.room !== current.ticket.room) {
     moved(current.bridge); // the bridge was lost or is being emptied, and the meeting is elsewhere
   } else if (!told.open && !told.over) {
     tell(words.moving, "warn");
@@ -502,7 +502,7 @@ function goElsewhere(ticket) {
   const look = async () => {
     try {
       const { ok, told } = await post(page.dataset.pulse, { notice: lastNotice });
-      if (ok && told.open && told.room !== ticket.place) {
+      if (ok && told.open && told.room && told.room !== ticket.place) {
         movedFrom = ticket.place;
         wanted = true;
         return enter();
