@@ -99,7 +99,7 @@ def ask(
     """
     timeout = httpx.Timeout(patience.answer, connect=patience.connect)
     conversation = _listening.get()
-    named = saying or f"{method} {urlsplit(url).path}"
+    named = saying or method
     try:
         answer = _client().request(method, url, timeout=timeout, **given)
     except httpx.HTTPError as error:
@@ -107,7 +107,7 @@ def ask(
         if conversation is not None:
             conversation.lines.append(f"> {named}\n< {said}")
         raise DriverError(said) from error
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, ValueError) as error:
         raise DriverError("the bridge's address cannot be used", permanent=True) from error
     if conversation is not None:
         text = answer.text.strip() if is_kept else "…"
@@ -155,7 +155,10 @@ def certificate_until(url: str, patience: Patience = USUAL) -> datetime | None:
 
     Raises DriverError.
     """
-    address = urlsplit(url)
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return None
     if address.scheme not in {"https", "wss"} or not address.hostname:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -13,8 +13,19 @@ from confbridge.domain.health import BridgeState
 from confbridge.domain.placement import AllocationRole
 from confbridge.errors import DriverError
 from confbridge.jobs.bridges import rescue_one
-from confbridge.models import Allocation, Bridge, Incident, Leg, LegSource, Meeting, Occurrence
-from confbridge.services import attendance, rescue, rooms
+from confbridge.models import (
+    Allocation,
+    Bridge,
+    DialOut,
+    Exclusion,
+    Incident,
+    Leg,
+    LegSource,
+    Letter,
+    Meeting,
+    Occurrence,
+)
+from confbridge.services import attendance, redial, rescue, rooms
 from confbridge.services.rooms import Said
 from tests import factories
 
@@ -320,3 +331,84 @@ def test_the_gap_of_a_conference_that_moved_ends_when_its_new_room_opens(cast, s
     (gap,) = found.gaps
     assert (gap.ends - gap.starts) == timedelta(minutes=1)
     assert live(meeting)["primary"].role == AllocationRole.PRIMARY
+
+
+PEXIP = {"manager_url": "http://127.0.0.1:1", "user": "u", "web_url": "http://w", "location": "l"}
+
+
+def pexip(domain, **rest):
+    secrets = {"password": "p", "events_password": "e"}
+    settings = {**PEXIP, "domain": domain}
+    return factories.bridge(driver="pexip", settings=settings, secrets=secrets, **rest)
+
+
+@pytest.fixture
+def dialled(cast, clock_at):
+    """A meeting on a bridge that is dialled, where another stands by in a domain of choice."""
+
+    def make(domain):
+        with transaction():
+            for one in db.session.scalars(select(Bridge)):
+                one.active = False
+        first = pexip("vc.example")
+        meeting = factories.meeting(cast.ann)
+        assert live(meeting)["primary"].bridge_id == first.id
+        pexip(domain)
+        begin(clock_at, meeting, minutes=-40)
+        lose(first.id)
+        rescue_all()
+        assert live(meeting)["primary"].bridge_id != first.id
+        return meeting
+
+    return make
+
+
+def letters(meeting):
+    db.session.rollback()
+    asked = select(Letter).where(Letter.meeting_id == meeting.id).order_by(Letter.id)
+    return [(one.kind, one.dial) for one in db.session.scalars(asked)]
+
+
+def test_nobody_is_written_to_if_what_is_dialled_is_the_same_there(dialled):
+    meeting = dialled("vc.example")
+    number = f"{meeting.id:06d}"
+    assert letters(meeting) == [("invitation", f"sip:{number}@vc.example")]
+
+
+def test_a_request_goes_out_if_something_else_has_to_be_dialled(dialled):
+    meeting = dialled("other.example")
+    number = f"{meeting.id:06d}"
+    assert letters(meeting) == [
+        ("invitation", f"sip:{number}@vc.example"),
+        ("changed", f"sip:{number}@other.example"),
+    ]
+    assert the(Meeting, meeting.id).sequence == 0  # the time is the same: answers stay
+
+
+def test_who_was_called_is_called_again_on_the_new_bridge_but_not_who_was_put_out(
+    cast, spare, clock_at
+):
+    meeting = factories.meeting(cast.ann)
+    begin(clock_at, meeting)
+    open_room(meeting)
+    with transaction():
+        for one in meeting.attendees:
+            db.session.add(
+                DialOut(occurrence_id=meeting.occurrence.id, attendee_id=one.id, at=clock.now())
+            )
+        out = meeting.attendees[1]
+        db.session.add(
+            Exclusion(occurrence_id=meeting.occurrence.id, attendee_id=out.id, at=clock.now())
+        )
+    lose(live(meeting)["primary"].bridge_id)
+    rescue_all()
+    with transaction():
+        order = rooms.claim_next_to_open()
+    with transaction():
+        rooms.opened(order, Said())
+    with transaction():
+        first = redial.claim_next()
+    assert first.order.allocation_id == live(meeting)["primary"].id
+    assert first.visitor.name == meeting.attendees[0].endpoint.name
+    with transaction():
+        assert redial.claim_next() is None
