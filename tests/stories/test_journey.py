@@ -281,7 +281,7 @@ class Journey:
         page.goto(f"/meetings/{self.uid}")
         self.photograph(page, "meeting")
         page.get_by_role("link", name="Điểm danh").click()
-        page.locator("tr", has_text="Bác Ái").get_by_text("Có mặt trực tuyến").wait_for()
+        page.locator("tr", has_text="Bác Ái").locator(".badge.present_online").wait_for()
         self.photograph(page, "attendance")
 
     def tomorrow_is_filled(self):

@@ -216,7 +216,9 @@ class Planning:
     def the_bridge_is_drained(self):
         page = self.signed_in("quantri")
         page.goto("/bridges/cau-a")
-        page.get_by_role("button", name="Rút tải").click()
+        page.get_by_role("button", name="Rút tải: xem").click()
+        page.get_by_role("heading", name="Rút tải sẽ chuyển").wait_for()
+        page.get_by_role("button", name="Rút tải: không nhận").click()
         page.get_by_role("heading", name="Đã chuyển gì").wait_for()
         assert "Lúc đó không cầu nào khác đủ cổng." in page.inner_text("main")
         self.photograph(page, "drained")
