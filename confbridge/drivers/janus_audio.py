@@ -111,7 +111,7 @@ class JanusAudioDriver(Janus):
         """Call an endpoint, and join its sound once it has answered."""
         seat = Seat(room=spec.name, pin=spec.pin, visitor=visitor)
         agent = calling(self._settings["sip_address"].partition(":")[0])
-        legs: list[_Leg] = []
+        legs: list[Leg] = []
 
         def answer(theirs: Media) -> tuple[Media, Callable[[], None]]:
             ours, leg = self._seated(seat, theirs)
@@ -150,9 +150,9 @@ class JanusAudioDriver(Janus):
     def events(self, body: str) -> Sequence[Event]:
         return events_in(body, self.PLUGIN, _room_event)
 
-    def _seated(self, seat: Seat, theirs: Media) -> tuple[Media, _Leg]:
+    def _seated(self, seat: Seat, theirs: Media) -> tuple[Media, Leg]:
         """Join somebody's sound; return where ours is, and the leg that it is."""
-        leg = _Leg(self._settings["api_url"], seat.visitor.token)
+        leg = Leg(self._settings["api_url"], seat.visitor.token)
         ours = leg.join(
             self.PLUGIN,
             {
@@ -172,7 +172,7 @@ class JanusAudioDriver(Janus):
         return str(inside.get("id", "")) if inside.get("room") == room else ""
 
 
-class _Leg:
+class Leg:
     """A session with Janus on behalf of somebody who calls by SIP, kept alive until they leave."""
 
     def __init__(self, api_url: str, token: str) -> None:
