@@ -11,7 +11,7 @@ run:  ## set up what is missing, then serve the demo province until interrupted
 test:  ## set up what is missing, then run every test
 	@deploy/setup test
 	@$(PYTHON) -m pytest -n 2 --ignore=tests/stories $(ARGS)
-	@exec $(PYTHON) -m pytest -n 3 tests/stories $(ARGS)
+	@exec $(PYTHON) -m pytest -n 2 tests/stories $(ARGS)
 
 lint:  ## linters and types
 	@deploy/setup test

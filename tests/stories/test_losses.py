@@ -117,6 +117,7 @@ class Sitting:
             person.page.get_by_role("button", name="Vào họp").click()
             self.people[one["endpoint"]] = person
         wait_for(self.they_see_each_other)
+        wait_for(lambda: self.sessions_open() == 2)  # what is not reported before a kill is lost
 
     def they_see_each_other(self):
         """Say whether in the last half second pictures of the other have come to each."""
@@ -142,7 +143,8 @@ class Sitting:
         assert self.code() == spare
         self.bridges[lost].start()
         wait_for(lambda: self.bridge(lost)["state"] == "up", 60)
-        attendance = self.api.get(f"/meetings/{self.uid}/attendance").json()
+        wait_for(lambda: self.sessions_open() == 2)
+        attendance = self.attendance()
         gaps = [one for one in attendance["gaps"] if one["why"] == "unreachable"]
         assert [one["bridge"] for one in gaps] == [lost]
         assert gaps[0]["end"] is not None
