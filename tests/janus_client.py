@@ -24,8 +24,9 @@ class Participant:
 
     def __init__(self, client: httpx.AsyncClient, api_url: str, ticket: dict[str, Any]) -> None:
         self.client, self.api_url, self.ticket = client, api_url, ticket
-        self.joined: datetime | None = None
-        self.left: datetime | None = None
+        # Between asking and being told it happened: when, this process may be too busy to see.
+        self.joined: list[datetime] = []
+        self.left: list[datetime] = []
 
     async def join(self) -> None:
         """Come in; return once Janus takes our sound."""
@@ -34,9 +35,10 @@ class Participant:
         attached = await self.ask(f"/{self.session}", janus="attach", plugin=PLUGIN)
         self.handle = f"/{self.session}/{attached['data']['id']}"
         body = {"request": "join", "ptype": "publisher", "room": room, "pin": pin, "token": token}
+        self.joined.append(datetime.now(UTC))
         await self.ask(self.handle, janus="message", body={**body, "display": self.ticket["name"]})
         await self.told("joined")
-        self.joined = datetime.now(UTC)
+        self.joined.append(datetime.now(UTC))
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.connection.addTrack(AudioStreamTrack())
         await self.connection.setLocalDescription(await self.connection.createOffer())
@@ -51,8 +53,9 @@ class Participant:
 
     async def leave(self) -> None:
         """Go, and say so."""
-        self.left = datetime.now(UTC)
+        self.left.append(datetime.now(UTC))
         await self.ask(self.handle, janus="message", body={"request": "leave"})
+        self.left.append(datetime.now(UTC))
         self.alive.cancel()
         await self.ask(f"/{self.session}", janus="destroy")
         await self.connection.close()

@@ -136,6 +136,12 @@ def all_are_out(api, uid):
     return all(one["left"] for site in sites for one in site["sessions"])
 
 
+def happened(told, did):
+    """Say whether what is recorded lies between asking for it and being told, to the second."""
+    asked, answered = did
+    return asked - EXACT <= datetime.fromisoformat(told) <= answered + EXACT
+
+
 def compare(attendance, tickets):
     """Check that what is recorded is what they did: to the second, and nobody too many."""
     recorded = {one["endpoint"]: one["sessions"] for one in attendance["sites"]}
@@ -146,9 +152,7 @@ def compare(attendance, tickets):
         assert len(sessions) <= len(one["did"]), "somebody too many"
         total += len(one["did"])
         for did, told in zip(one["did"], sessions, strict=False):
-            joined = abs(datetime.fromisoformat(told["joined"]) - did.joined) <= EXACT
-            left = abs(datetime.fromisoformat(told["left"]) - did.left) <= EXACT
-            exact += joined and left
+            exact += happened(told["joined"], did.joined) and happened(told["left"], did.left)
     assert not any(recorded.values())
     print(f"sessions recorded to the second: {exact} of {total}")
     assert total > PEOPLE
