@@ -44,7 +44,7 @@ STRESSED = 0.9  # of 1: a videobridge that says so takes no more in good quality
 class JitsiDriver:
     """One Jitsi deployment: Prosody, Jicofo and a videobridge."""
 
-    TERMS = Terms(patience=Patience(connect=2.0, answer=4.0))
+    TERMS = Terms(can_end=False, patience=Patience(connect=2.0, answer=4.0))
     SETTINGS = (
         Setting("url", Phrase("Address for browsers")),
         Setting("jvb_url", Phrase("Private REST address of the videobridge")),

@@ -37,6 +37,7 @@ class Terms:
     can_link: bool = False
     by_page: bool = False
     is_elsewhere: bool = False
+    can_end: bool = True  # else it ends a room when the time that it was told is over
     patience: Patience = field(default_factory=Patience)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
-from confbridge import clock
+from confbridge import clock, drivers
 from confbridge.database import db
 from confbridge.domain.interval import Interval
 from confbridge.errors import Conflict, Phrase
@@ -102,6 +102,8 @@ def _check_is_on(occurrence: Occurrence) -> None:
     primary = occurrence.primary
     if primary is None or not primary.is_open:
         raise Conflict(Phrase("The room is not open."))
+    if not drivers.terms(primary.bridge.driver).can_end:
+        raise Conflict(Phrase("The room is not open, or its bridge cannot do this."))
 
 
 def _set_end(occurrence: Occurrence, moment: datetime) -> None:

@@ -114,6 +114,7 @@ def _shown(number: int, **told: object) -> str:
         incidents=incidents.of_conference(occurrence),
         offered=control.offered(occurrence),
         layouts=_layouts(allocation),
+        can_end=allocation is not None and drivers.terms(allocation.bridge.driver).can_end,
         steps=() if is_fragment() else rooms.steps_of(occurrence),
         gaps=found.gaps,
         now=clock.now(),

@@ -275,3 +275,14 @@ def test_only_who_runs_bridges_sees_what_is_wrong_and_who_is_on_duty_is_named(ca
     assert incidents.on_duty(clock.now()) == []
     with pytest.raises(NotAllowed):
         access.duty(cast.ann, duty.id)
+
+
+def test_what_its_bridge_cannot_be_told_is_not_ended_from_here(cast, meeting):
+    with transaction():
+        db.session.get(Allocation, meeting.occurrence.primary.id).bridge.driver = "jitsi"
+    ends = meeting.occurrence.ends
+    with pytest.raises(Conflict):
+        doors.end(meeting.occurrence.id, by=cast.ann)
+    with pytest.raises(Conflict):
+        doors.extend(meeting.occurrence.id, 15, by=cast.ann)
+    assert rows(Occurrence)[0].ends == ends
