@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -48,7 +49,7 @@ SETTINGS = (
 )
 
 
-class Janus:
+class Janus(ABC):
     """One plugin of one Janus server."""
 
     PLUGIN: ClassVar[str]
@@ -94,7 +95,7 @@ class Janus:
     def disconnect(self, room: str, secret: str, leg: str) -> None:
         self._plugin("kick", allowing=self.NOBODY, room=room, secret=secret, id=leg)
 
-    def lock(self, room: str, *, locked: bool) -> None:
+    def lock(self, room: str, *, locked: bool) -> None:  # noqa: B027 (it is done already)
         """Do nothing more: who may come in is a matter of tokens, which `open_room` has set."""
 
     def mark(self) -> None:
@@ -148,9 +149,9 @@ class Janus:
             found += [(leg, info) for info in infos if (leg := self._leg_in(room, info))]
         return found
 
+    @abstractmethod
     def _leg_in(self, room: str, info: Mapping[str, Any]) -> str:
         """Return as which leg a handle is in a room; "" if it is not."""
-        raise NotImplementedError
 
     def _rooms(self) -> Sequence[dict[str, Any]]:
         asked = self._plugin("list", admin_key=self._settings["admin_key"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.drivers import makers
+from tests.drivers import cisco, makers
 
 
 def _served(kind):
@@ -18,7 +18,7 @@ def _served(kind):
 
 bigbluebutton_server = _served(makers.BigBlueButton)
 pexip_server = _served(makers.Pexip)
-cms_server = _served(makers.Cms)
+cms_server = _served(cisco.Cms)
 jitsi_server = _served(makers.Jitsi)
 
 
